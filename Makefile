@@ -1,0 +1,67 @@
+# `make help` lists what there is to type.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants bench-converge bench-admission lock clean
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Keep tools from picking up another project's environment.
+unexport PYTHONPATH
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Virtual environment and the packages that the lab needs
+	@tools/setup.sh venv
+	@tools/setup.sh lab
+
+staging: lab-up ## Start the lab, deploy staging, verify it (the main job)
+	ansible-playbook site.yml -l staging
+
+verify: ## Say what really runs on staging, and fail where it is not what should run
+	@tools/setup.sh venv
+	ansible-playbook ansible/playbooks/verify.yml -l staging
+
+test: lint test-unit test-molecule test-lab ## Pass every test
+
+test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
+	pytest tests/unit
+
+test-molecule: setup ## Molecule: check mode, converge, idempotence, verify, flip under load
+	molecule test
+
+test-lab: staging ## Bad input, failures, mutations and another project, on the lab's staging hosts
+	pytest tests/lab tests/mutation
+
+lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	mypy
+	shellcheck tools/*.sh lab/*.sh .ci/run
+	ansible-lint --offline
+
+lab-up: setup ## Start the lab's hosts (idempotent)
+	@python lab/lab.py up
+
+lab-down: ## Remove the lab's hosts and network
+	@tools/setup.sh venv
+	@python lab/lab.py down
+
+mutants: staging ## Inject every fault into a healthy lab and print which were caught
+	pytest tests/mutation --mutants-table -q
+
+bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
+	python tools/bench_converge.py
+
+bench-admission: staging ## Small calls under 40 clients on the heavy route, with and without admission's routes
+	python tools/bench_admission.py
+
+lock: setup ## Write the hash-locked requirements again from the .in files
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
+	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
+
+clean: ## Remove the lab, its images, the virtual environment and everything built
+	@if [ -x .venv/bin/python ]; then .venv/bin/python lab/lab.py clean; fi
+	rm -rf .venv build .lab .pytest_cache .mypy_cache .ruff_cache .ansible

@@ -1,0 +1,75 @@
+#!/usr/bin/python
+"""Thin module over process_model.releases.build_archive; runs on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_archive
+short_description: Turn a directory or an archive into one deterministic release archive
+description:
+  - Writes the Django project at O(source) to O(destination) as C(.tar.gz) whose bytes depend on its content alone, so
+    that its digest names the release.
+  - Run it on the controller (C(delegate_to=localhost)); the hosts get the archive whatever the source was.
+options:
+  source:
+    description: A directory, or an archive (tar or zip) whose root, or only top folder, is the project's root.
+    type: path
+    required: true
+  destination:
+    description: The archive to write. It lies in the project's build folder and is written in check mode too, since
+      nothing on any host changes and the digest decides what would.
+    type: path
+    required: true
+  manage:
+    description: The file that marks the root of the project.
+    type: str
+    default: manage.py
+attributes:
+  check_mode:
+    support: full
+author: Plane infrastructure (@makeplane)
+"""
+
+EXAMPLES = r"""
+- name: Pack the release on the controller
+  release_archive:
+    source: /srv/checkouts/plane/apiserver
+    destination: build/releases/plane.tar.gz
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+digest:
+  description: SHA-256 of the archive.
+  returned: success
+  type: str
+  sample: 1f0c8b…
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.process_model.releases import ReleaseError, build_archive
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "source": {"type": "path", "required": True},
+            "destination": {"type": "path", "required": True},
+            "manage": {"type": "str", "default": "manage.py"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        digest = build_archive(
+            Path(module.params["source"]), Path(module.params["destination"]), module.params["manage"]
+        )
+    except ReleaseError as error:
+        module.fail_json(msg=f"plane_release_source: {error}")
+    module.exit_json(changed=False, digest=digest)
+
+
+if __name__ == "__main__":
+    main()

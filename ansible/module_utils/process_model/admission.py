@@ -1,0 +1,193 @@
+"""What admission (HAProxy) really runs, asked over its runtime socket and of the kernel, not of its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import colours, procfs
+
+
+class AdmissionError(Exception):
+    """Admission does not answer, or refuses a configuration; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One route of a service as the running HAProxy has it.
+
+    slots: requests that it lets into gunicorn at once (the server line's maxconn). queue: requests that may wait.
+    path: the pattern of a heavy route, None for the rest. used and queued: now. total: since the last reload.
+    """
+
+    name: str
+    colour: str
+    slots: int | None
+    queue: int | None
+    path: str | None
+    used: int
+    queued: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A service's admission: None and empty where HAProxy does not run or does not know the service."""
+
+    running: bool
+    reason: str = ""
+    process: int | None = None
+    configuration_is_current: bool | None = None
+    listening: list[str] = field(default_factory=list)
+    backends: list[Backend] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ask(command: str, path: Path = colours.ADMISSION_SOCKET, timeout: float = 3.0) -> str:
+    """One command to HAProxy's runtime socket. Raises AdmissionError where nobody answers."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(path))
+            connection.sendall(f"{command}\n".encode())
+            received = b""
+            while chunk := connection.recv(65536):
+                received += chunk
+    except OSError as error:
+        raise AdmissionError(f"HAProxy's runtime socket {path} does not answer: {error}") from error
+    return received.decode(errors="replace")
+
+
+def parse_statistics(text: str) -> list[dict[str, str]]:
+    """`show stat` as one dictionary per line, keyed by HAProxy's own column names."""
+    return list(csv.DictReader(io.StringIO(text.lstrip("# "))))
+
+
+def parse_acl_list(text: str, file: str) -> list[tuple[str, str]]:
+    """(identifier, fetch) of every rule that was loaded from `file`, in the order of the file's lines."""
+    found = []
+    for line in text.splitlines():
+        match = re.match(r"(\d+) \(\S*\) acl '(\w+)' file '([^']*)' line (\d+)", line)
+        if match and match.group(3) == file:
+            found.append((int(match.group(4)), match.group(1), match.group(2)))
+    return [(identifier, fetch) for _, identifier, fetch in sorted(found)]
+
+
+def parse_acl_values(text: str) -> list[str]:
+    """The patterns of one rule: each line is an address in memory and the pattern."""
+    return [line.split(" ", 1)[1].strip() for line in text.splitlines() if line.startswith("0x") and " " in line]
+
+
+def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
+    """The service's backends in the order of its file: its own first, then one for each heavy route.
+
+    paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
+    """
+    servers = [
+        row
+        for row in statistics
+        if (row["pxname"] == service or row["pxname"].startswith(f"{service}."))
+        and row["svname"] not in ("FRONTEND", "BACKEND")
+    ]
+    totals = {row["pxname"]: row for row in statistics if row["svname"] == "BACKEND"}
+    found = []
+    for index, row in enumerate(servers):
+        heavy = row["pxname"] != service
+        whole = totals.get(row["pxname"], row)
+        found.append(
+            Backend(
+                name=row["pxname"],
+                colour=row["svname"],
+                slots=int(row["slim"]) if row["slim"] else None,
+                queue=queues[index] if index < len(queues) else None,
+                path=paths[index - 1] if heavy and 0 < index <= len(paths) else None,
+                used=int(row["scur"] or 0),
+                queued=int(whole["qcur"] or 0),
+                total=int(whole["stot"] or 0),
+            )
+        )
+    return found
+
+
+def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admission:
+    """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error."""
+    link = str(colours.link_of(service, directory))
+    try:
+        information = dict(line.split(": ", 1) for line in ask("show info").splitlines() if ": " in line)
+        statistics = parse_statistics(ask("show stat"))
+        rules = parse_acl_list(ask("show acl"), link)
+        values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
+    except AdmissionError as error:
+        return Admission(running=False, reason=str(error))
+    paths = [value for identifier, fetch in rules if fetch == "path" for value in values[identifier]]
+    queues = [int(value) for identifier, fetch in rules if fetch == "queue" for value in values[identifier]]
+    process = int(information["Pid"])
+    return Admission(
+        running=True,
+        process=process,
+        configuration_is_current=newest_change(service, directory) <= procfs.started_at(process),
+        listening=procfs.listening_addresses([process]),
+        backends=backends_of(service, statistics, paths, queues),
+    )
+
+
+def newest_change(service: str, directory: Path) -> float:
+    """When the files that HAProxy reads for `service` last changed, in seconds since 1970."""
+    link = colours.link_of(service, directory)
+    times = [0.0]
+    for path, follow in ((directory / "haproxy.cfg", True), (link, False), (link, True)):
+        try:
+            times.append(os.stat(path, follow_symlinks=follow).st_mtime)
+        except OSError:
+            continue
+    return max(times)
+
+
+def check_candidate(service: str, target: Path, directory: Path = colours.ADMISSION_DIRECTORY) -> None:
+    """Ask `haproxy -c` about the configuration as it would be with `service` at `target`.
+
+    Raises AdmissionError with HAProxy's own words; nothing that is live has changed then.
+    """
+    with tempfile.TemporaryDirectory(prefix="plane-admission-") as folder:
+        candidate = Path(folder)
+        for link in (directory / "services").glob("*.cfg"):
+            (candidate / link.name).symlink_to(os.readlink(link))
+        mine = candidate / colours.link_of(service, directory).name
+        mine.unlink(missing_ok=True)
+        mine.symlink_to(target)
+        check = subprocess.run(
+            ["/usr/sbin/haproxy", "-c", "-q", "-f", str(directory / "haproxy.cfg"), "-f", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if check.returncode:
+        raise AdmissionError(f"haproxy -c refuses {target}: {(check.stdout + check.stderr).strip()}")
+
+
+def wait_for_colour(service: str, colour: str, limit_seconds: float = 10.0) -> float:
+    """Wait until the running HAProxy sends `service` to `colour`; seconds it took. Raises AdmissionError."""
+    began = time.monotonic()
+    last = "no answer yet"
+    while time.monotonic() - began < limit_seconds:
+        try:
+            rows = parse_statistics(ask("show stat", timeout=1.0))
+            servers = {row["svname"] for row in rows if row["pxname"] == service} - {"FRONTEND", "BACKEND"}
+            if servers == {colour}:
+                return round(time.monotonic() - began, 3)
+            last = f"it sends to {', '.join(sorted(servers)) or 'nowhere'}"
+        except AdmissionError as error:
+            last = str(error)
+        time.sleep(0.02)
+    raise AdmissionError(f"HAProxy does not send {service} to {colour} after {limit_seconds:.0f} s: {last}")

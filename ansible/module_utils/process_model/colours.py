@@ -1,0 +1,90 @@
+"""The two places where a service's instance can live, and the link that says which of them takes traffic.
+
+Names on a host, for a service `plane-api` and a colour `blue`:
+
+    /etc/plane-api/blue/                            the colour's files
+    /run/plane-api/blue/gunicorn.sock               where its gunicorn listens
+    plane-api@blue.service                          what keeps it running
+    /etc/plane-admission/services/plane-api.cfg     a link to ../../plane-api/<live colour>/admission.cfg
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import procfs
+
+BLUE = "blue"
+GREEN = "green"
+COLOURS = (BLUE, GREEN)
+
+ADMISSION_UNIT = "plane-admission.service"
+ADMISSION_DIRECTORY = Path("/etc/plane-admission")
+ADMISSION_SOCKET = Path("/run/plane-admission/admin.sock")
+
+
+def other(colour: str) -> str:
+    """The colour that `colour` is not."""
+    return GREEN if colour == BLUE else BLUE
+
+
+def unit_of(service: str, colour: str) -> str:
+    return f"{service}@{colour}.service"
+
+
+def socket_of(service: str, colour: str) -> str:
+    return f"/run/{service}/{colour}/gunicorn.sock"
+
+
+def directory_of(service: str, colour: str, etc: Path = Path("/etc")) -> Path:
+    return etc / service / colour
+
+
+def link_of(service: str, admission: Path = ADMISSION_DIRECTORY) -> Path:
+    """The link that is the record of the live colour."""
+    return admission / "services" / f"{service}.cfg"
+
+
+def live_colour(service: str, admission: Path = ADMISSION_DIRECTORY) -> str | None:
+    """The colour that the link names; None before the first switch, or where the link names no colour."""
+    try:
+        target = os.readlink(link_of(service, admission))
+    except OSError:
+        return None
+    colour = Path(target).parent.name
+    return colour if colour in COLOURS else None
+
+
+def point_link(link: Path, target: Path) -> None:
+    """Point `link` at `target` in one step: there is no moment without a link, and none with half of one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.parent / f".{link.name}.new"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+
+
+@dataclass(frozen=True)
+class Drained:
+    """How an old colour came to rest: after how many seconds, and how many requests were cut at the limit."""
+
+    seconds: float
+    cut: int
+
+
+def wait_until_drained(service: str, colour: str, limit_seconds: float, poll_seconds: float = 0.02) -> Drained:
+    """Wait until no connection to the colour's socket is left, `limit_seconds` at the most.
+
+    Counts what the kernel says (/proc/net/unix): HAProxy opens one connection for each request, so the number of
+    connections is the number of requests that the colour still holds.
+    """
+    began = time.monotonic()
+    while True:
+        held = procfs.count_unix_connections(socket_of(service, colour))
+        waited = time.monotonic() - began
+        if held == 0 or waited > limit_seconds:
+            return Drained(seconds=round(waited, 3), cut=held)
+        time.sleep(poll_seconds)

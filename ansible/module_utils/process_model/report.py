@@ -1,0 +1,89 @@
+"""The verification report: one JSON document and one table, from what every host answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HEADINGS = ("HOST", "SERVICE", "COLOUR", "DESIRED", "OBSERVED", "EVIDENCE", "VERDICT")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `match` decides its colour on a terminal."""
+
+    cells: tuple[str, ...]
+    match: bool
+
+
+def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The document: environment, time, match, hosts -> services -> desired, observed, evidence, mismatches, match.
+
+    verdicts: host -> service -> what the module `process_model` returned; a host without an answer has
+    {"unreachable": reason}.
+    """
+    hosts: dict[str, Any] = {}
+    for host, services in sorted(verdicts.items()):
+        hosts[host] = {
+            service: {
+                key: verdict.get(key)
+                for key in ("live", "desired", "observed", "evidence", "mismatches", "match", "seconds")
+            }
+            for service, verdict in sorted(services.items())
+        }
+    match = bool(hosts) and all(service["match"] for services in hosts.values() for service in services.values())
+    return {"environment": environment, "time": time, "match": match, "hosts": hosts}
+
+
+def describe_model(worker_class: Any, workers: Any, threads: Any) -> str:
+    """`gthread 2×8` or `uvicorn ×2`; a value that nobody knows is shown as `?`."""
+    if worker_class is None:
+        return "nothing runs" if workers is None else f"? ×{workers}"
+    if worker_class == "gthread":
+        return f"gthread {workers or '?'}×{threads or '?'}"
+    return f"{worker_class} ×{workers or '?'}"
+
+
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    found = []
+    for host, services in report["hosts"].items():
+        for service, verdict in services.items():
+            desired = verdict["desired"]["model"]
+            observed = verdict["observed"] or {}
+            found.append(
+                Row(
+                    cells=(
+                        host,
+                        service,
+                        verdict["live"] or "-",
+                        describe_model(desired["worker_class"], desired["workers"], desired["threads"]),
+                        describe_model(
+                            observed.get("worker_class"), observed.get("workers"), observed.get("threads")
+                        ),
+                        ", ".join(verdict["evidence"] or []) or "-",
+                        "ok" if verdict["match"] else f"{len(verdict['mismatches'])} mismatch(es)",
+                    ),
+                    match=bool(verdict["match"]),
+                )
+            )
+    return found
+
+
+def table(found: list[Row]) -> list[str]:
+    """The rows as text, columns as wide as their widest cell, the headings first."""
+    widths = [max(len(cells[i]) for cells in (HEADINGS, *(row.cells for row in found))) for i in range(len(HEADINGS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
+        for cells in (HEADINGS, *(row.cells for row in found))
+    ]
+
+
+def mismatch_lines(report: Mapping[str, Any]) -> list[str]:
+    """One line per mismatch: where, what, and what to do."""
+    return [
+        f"{host} {service}: {mismatch['message']}"
+        for host, services in report["hosts"].items()
+        for service, verdict in services.items()
+        for mismatch in verdict["mismatches"]
+    ]

@@ -1,0 +1,89 @@
+"""The switch: traffic goes to the other colour, and the former one finishes what it holds and stops."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import admission, colours
+
+
+class SwitchError(Exception):
+    """The switch did not happen; what served before serves on. The message says at which step and why."""
+
+
+@dataclass(frozen=True)
+class Switched:
+    """seconds from the first changed file until the new colour had the traffic, and until the old one had stopped.
+
+    cut: requests of the old colour that outlived the grace period and were ended with it.
+    """
+
+    former: str | None
+    live: str
+    switch_seconds: float
+    drain_seconds: float
+    stop_seconds: float
+    cut: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _systemctl(*arguments: str) -> None:
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SwitchError(f"systemctl {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
+
+
+def switch(service: str, colour: str, drain_seconds: float, directory: Path = colours.ADMISSION_DIRECTORY) -> Switched:
+    """Send the traffic of `service` to `colour`, then drain (`drain_seconds` at the most) and stop the other one.
+
+    The candidate configuration is checked before anything changes; the link is put back where the running HAProxy does
+    not follow it. Raises SwitchError in both cases.
+    """
+    former = colours.live_colour(service, directory)
+    target = colours.directory_of(service, colour) / "admission.cfg"
+    link = colours.link_of(service, directory)
+    try:
+        admission.check_candidate(service, target, directory)
+    except admission.AdmissionError as error:
+        raise SwitchError(str(error)) from error
+
+    began = time.monotonic()
+    before = os.readlink(link) if link.is_symlink() else None
+    colours.point_link(link, target)
+    try:
+        _systemctl("reload-or-restart", colours.ADMISSION_UNIT)
+        admission.wait_for_colour(service, colour)
+    except (SwitchError, admission.AdmissionError) as error:
+        _put_back(link, before)
+        raise SwitchError(f"the switch to {colour} was taken back: {error}") from error
+    switched = time.monotonic()
+
+    leaving = colours.other(colour)
+    drained = colours.wait_until_drained(service, leaving, drain_seconds)
+    stopping = time.monotonic()
+    _systemctl("stop", colours.unit_of(service, leaving))
+    return Switched(
+        former=former,
+        live=colour,
+        switch_seconds=round(switched - began, 3),
+        drain_seconds=drained.seconds,
+        stop_seconds=round(time.monotonic() - stopping, 3),
+        cut=drained.cut,
+    )
+
+
+def _put_back(link: Path, before: str | None) -> None:
+    if before is not None:
+        colours.point_link(link, Path(before))
+    else:
+        link.unlink(missing_ok=True)
+    # HAProxy refuses to run without any service: with none left, it stops.
+    verb = "reload-or-restart" if any(link.parent.glob("*.cfg")) else "stop"
+    subprocess.run(["systemctl", verb, colours.ADMISSION_UNIT], check=False)

@@ -1,0 +1,43 @@
+"""Strawberry's asynchronous GraphQL view with `async def` resolvers that touch the database."""
+
+import strawberry
+from django.http import JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from strawberry.django.views import AsyncGraphQLView
+
+from plane.db.models import Issue, Workspace
+
+
+@strawberry.type
+class WorkspaceType:
+    slug: str
+    name: str
+
+
+@strawberry.type
+class IssueType:
+    id: strawberry.ID
+    name: str
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def workspaces(self) -> list[WorkspaceType]:
+        return [WorkspaceType(slug=found.slug, name=found.name) async for found in Workspace.objects.all()]
+
+    @strawberry.field
+    async def issues(self, project_id: strawberry.ID, first: int = 20) -> list[IssueType]:
+        found = Issue.objects.filter(project_id=project_id).order_by("created_at")[: min(first, 100)]
+        return [IssueType(id=strawberry.ID(str(issue.id)), name=issue.name) async for issue in found]
+
+
+schema = strawberry.Schema(query=Query)
+_asynchronous = AsyncGraphQLView.as_view(schema=schema)
+
+
+@csrf_exempt
+async def graphql_view(request):
+    if not hasattr(request, "scope"):
+        return JsonResponse({"error": "GraphQL needs ASGI"}, status=501)
+    return await _asynchronous(request)

@@ -1,0 +1,260 @@
+"""The lab: systemd hosts on this machine, one for every host of an inventory, reached by SSH as real hosts are.
+
+    lab.py up   [--inventory DIR]     build the image if it is missing, start what is not running
+    lab.py down [--inventory DIR]     remove the hosts and the network of that inventory
+    lab.py clean                      remove every host, network and image of the lab, and its folder .lab
+
+The inventory is the only list of hosts: names and addresses are read from its hosts.yml. A host in the group
+`lab_data` gets PostgreSQL and Redis. Everything that the lab makes carries the label plane-lab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import ipaddress
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".lab"
+WHEELHOUSE = STATE / "wheelhouse"
+KEY = STATE / "id_ed25519"
+KNOWN_HOSTS = STATE / "known_hosts"
+HOST_PYTHON = "3.13"  # of Debian trixie, the system of the lab's hosts
+BOOT_SECONDS = 60
+
+# Why each flag is needed: docs/lab.md.
+RUN_FLAGS = [
+    "--cgroupns=private",
+    "--systemd=false",
+    "--privileged",
+    "--ulimit=nofile=20000:20000",
+    "--ulimit=nproc=20000:20000",
+    "--env=container=podman",
+    "--stop-signal=SIGRTMIN+3",
+    "--tmpfs=/run:exec",
+    "--tmpfs=/run/lock",
+    "--tmpfs=/tmp:exec",
+]
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the lab: its inventory name, its address, and whether it holds PostgreSQL and Redis."""
+
+    name: str
+    address: str
+    data: bool
+
+
+def say(message: str) -> None:
+    print(f"lab: {message}", flush=True)
+
+
+def run(*command: str, stdin: str | None = None) -> str:
+    """Run a command, return what it printed; a failure ends the lab with the command's own words."""
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"lab: {' '.join(command)} failed ({done.returncode}):\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+def podman(*arguments: str) -> str:
+    return run("podman", "--runtime=runc", *arguments)
+
+
+def read_hosts(inventory: Path) -> list[Host]:
+    """Every host of the inventory's hosts.yml that has an `ansible_host`, in the order of its name."""
+    found: dict[str, Host] = {}
+    data: set[str] = set()
+
+    def walk(group: str, content: dict[str, object] | None) -> None:
+        for name, variables in ((content or {}).get("hosts") or {}).items():  # type: ignore[attr-defined]
+            if group == "lab_data":
+                data.add(name)
+            if variables and "ansible_host" in variables:
+                found[name] = Host(name, str(variables["ansible_host"]), False)
+        for child, inner in ((content or {}).get("children") or {}).items():  # type: ignore[attr-defined]
+            walk(child, inner)
+
+    for group, content in yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8")).items():
+        walk(group, content)
+    return [Host(host.name, host.address, host.name in data) for _, host in sorted(found.items())]
+
+
+def subnet_of(hosts: list[Host]) -> str:
+    """The /24 that holds every host. Loads and faults go only there, so a host elsewhere is refused."""
+    networks = {str(ipaddress.ip_network(f"{host.address}/24", strict=False)) for host in hosts}
+    if len(networks) != 1:
+        sys.exit(f"lab: the hosts of one lab share one /24 network; found {sorted(networks)}")
+    return networks.pop()
+
+
+def image_name() -> str:
+    digest = hashlib.sha256((ROOT / "lab" / "image.sh").read_bytes()).hexdigest()[:12]
+    return f"localhost/plane-lab-host:{digest}"
+
+
+def ensure_image() -> str:
+    image = image_name()
+    if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
+        say("building the host image from Debian packages (about a minute, once)")
+        run(str(ROOT / "lab" / "image.sh"), image)
+    return image
+
+
+def ensure_key() -> None:
+    STATE.mkdir(exist_ok=True)
+    if not KEY.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "plane-lab", "-f", str(KEY))
+
+
+def ensure_wheelhouse() -> None:
+    """Download the wheels of both requirement sets once; hosts install from this folder and reach no index."""
+    sets = sorted((ROOT / "lab" / "application" / "requirements").glob("*.txt"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sets)).hexdigest()
+    marker = WHEELHOUSE / ".complete"
+    if marker.exists() and marker.read_text(encoding="utf-8") == digest:
+        return
+    say("downloading the wheels of the stand-in application (once)")
+    shutil.rmtree(WHEELHOUSE, ignore_errors=True)
+    WHEELHOUSE.mkdir(parents=True)
+    tags = [f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (17, 24, 26, 27, 28, 34)]
+    tags.append(f"--platform=manylinux2014_{platform.machine()}")
+    for requirements in sets:
+        run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *tags,
+            f"--python-version={HOST_PYTHON}", f"--dest={WHEELHOUSE}", f"--requirement={requirements}")  # fmt: skip
+    marker.write_text(digest, encoding="utf-8")
+
+
+def ensure_network(name: str, subnet: str) -> None:
+    if subprocess.run(["podman", "network", "exists", name], check=False).returncode:
+        podman("network", "create", "--label=plane-lab", f"--subnet={subnet}", name)
+
+
+def is_running(host: Host) -> bool:
+    state = subprocess.run(
+        ["podman", "container", "inspect", "--format={{.State.Running}}", host.name],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if state.returncode == 0 and state.stdout.strip() != "true":
+        podman("rm", "--force", "--volumes", host.name)
+    return state.stdout.strip() == "true"
+
+
+def start(host: Host, network: str, image: str) -> bool:
+    """Start the host unless it runs; whether it was started. Its files survive a stop only while it exists."""
+    if is_running(host):
+        return False
+    podman(
+        "run", "--detach", f"--name={host.name}", f"--hostname={host.name}", "--label=plane-lab",
+        f"--network={network}", f"--ip={host.address}", *RUN_FLAGS,
+        f"--volume={KEY}.pub:/root/.ssh/authorized_keys:ro",
+        f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro",
+        image, "/sbin/init",
+    )  # fmt: skip
+    return True
+
+
+def wait_until_reachable(host: Host) -> None:
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        try:
+            with socket.create_connection((host.address, 22), timeout=1) as connection:
+                if connection.recv(4) == b"SSH-":
+                    return
+        except OSError:
+            pass
+        if time.monotonic() > deadline:
+            sys.exit(f"lab: {host.name} ({host.address}) does not answer SSH after {BOOT_SECONDS} s")
+        time.sleep(0.1)
+
+
+def trust(hosts: list[Host]) -> None:
+    """Write the host keys of the lab, so that Ansible checks them as it does for real hosts."""
+    known = KNOWN_HOSTS.read_text(encoding="utf-8") if KNOWN_HOSTS.exists() else ""
+    addresses = {host.address for host in hosts}
+    kept = [line for line in known.splitlines() if line.split(" ")[0] not in addresses]
+    scanned = run("ssh-keyscan", "-t", "ed25519", *sorted(addresses)).splitlines()
+    KNOWN_HOSTS.write_text("\n".join([*kept, *scanned]) + "\n", encoding="utf-8")
+
+
+def network_name(inventory: Path) -> str:
+    return f"plane-lab-{inventory.resolve().parent.name}-{inventory.resolve().name}"
+
+
+def up(inventory: Path) -> None:
+    began = time.monotonic()
+    hosts = read_hosts(inventory)
+    subnet = subnet_of(hosts)
+    network = network_name(inventory)
+    ensure_key()
+    image = ensure_image()
+    ensure_wheelhouse()
+    ensure_network(network, subnet)
+    started = [host for host in hosts if start(host, network, image)]
+    for host in started:
+        wait_until_reachable(host)
+        say(f"{host.name:<20} {host.address:<14} started")
+    if started:
+        trust(started)
+    for host in hosts:
+        if host.data:
+            podman("cp", str(ROOT / "lab" / "data.sh"), f"{host.name}:/usr/local/sbin/lab-data")
+            podman("exec", host.name, "/usr/local/sbin/lab-data", subnet)
+            say(f"{host.name:<20} {host.address:<14} PostgreSQL and Redis are up")
+    say(f"{len(hosts)} hosts are up ({time.monotonic() - began:.1f} s)")
+
+
+def remove(names: list[str]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: podman("rm", "--force", "--volumes", "--time=1", name), names))
+
+
+def down(inventory: Path) -> None:
+    network = network_name(inventory)
+    existing = podman("ps", "--all", "--filter=label=plane-lab", "--format={{.Names}}").split()
+    remove([host.name for host in read_hosts(inventory) if host.name in existing])
+    if subprocess.run(["podman", "network", "exists", network], check=False).returncode == 0:
+        podman("network", "rm", network)
+    say(f"the hosts of {inventory} are gone")
+
+
+def clean() -> None:
+    if shutil.which("podman"):
+        remove(podman("ps", "--all", "--filter=label=plane-lab", "--format={{.Names}}").split())
+        for network in podman("network", "ls", "--filter=label=plane-lab", "--format={{.Name}}").split():
+            podman("network", "rm", network)
+        images = podman("images", "--filter=reference=localhost/plane-lab-*", "--format={{.Id}}").split()
+        if images:
+            podman("rmi", "--force", *sorted(set(images)))
+    shutil.rmtree(STATE, ignore_errors=True)
+    say("hosts, networks, images and .lab are gone")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "down", "clean"])
+    parser.add_argument("--inventory", type=Path, default=ROOT / "inventories" / "staging")
+    arguments = parser.parse_args()
+    if os.geteuid():
+        sys.exit("lab: needs root: it starts privileged containers that run systemd")
+    if arguments.command == "clean":
+        clean()
+    else:
+        {"up": up, "down": down}[arguments.command](arguments.inventory)
+
+
+if __name__ == "__main__":
+    main()

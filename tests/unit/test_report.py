@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import Any
+
+from process_model.report import build_report, describe_model, mismatch_lines, rows, table
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    return {
+        "live": "blue",
+        "desired": {"model": {"worker_class": "gthread", "workers": 2, "threads": 8}},
+        "observed": {"worker_class": "gthread", "workers": 2, "threads": 8},
+        "evidence": ["argv", "Server header"],
+        "mismatches": [],
+        "match": True,
+        "seconds": 0.2,
+        **changes,
+    }
+
+
+def test_the_report_says_environment_hosts_services_and_the_whole_verdict() -> None:
+    report = build_report("staging", "2026-01-01T00:00:00+00:00", {"api1": {"plane-api": verdict()}})
+    assert report["environment"] == "staging"
+    assert report["match"] is True
+    service = report["hosts"]["api1"]["plane-api"]
+    assert set(service) == {"live", "desired", "observed", "evidence", "mismatches", "match", "seconds"}
+
+
+def test_one_mismatch_anywhere_fails_the_whole_report() -> None:
+    bad = verdict(match=False, mismatches=[{"what": "threads", "message": "threads is 1, should be 8"}])
+    report = build_report("staging", "t", {"api1": {"plane-api": verdict()}, "api2": {"plane-api": bad}})
+    assert report["match"] is False
+    assert mismatch_lines(report) == ["api2 plane-api: threads is 1, should be 8"]
+
+
+def test_a_report_without_any_answer_is_no_success() -> None:
+    assert build_report("staging", "t", {})["match"] is False
+
+
+def test_models_are_shown_as_people_write_them() -> None:
+    assert describe_model("gthread", 2, 8) == "gthread 2×8"
+    assert describe_model("uvicorn", 2, None) == "uvicorn ×2"
+    assert describe_model("gthread", 2, None) == "gthread 2×?"
+    assert describe_model(None, None, None) == "nothing runs"
+
+
+def test_the_table_has_a_line_for_each_service_and_columns_that_line_up() -> None:
+    report = build_report("staging", "t", {"api1": {"plane-api": verdict()}, "longer-name": {"plane-api": verdict()}})
+    headings, *lines = table(rows(report))
+    assert [line[: len("longer-name")].strip() for line in lines] == ["api1", "longer-name"]
+    assert {line.index("plane-api") for line in lines} == {headings.index("SERVICE")}
