@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.module_utils.process_model import report
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+# Ansible finds a project's module_utils for modules, not for plugins of the controller.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from process_model import report  # noqa: E402
 
 display = Display()
 

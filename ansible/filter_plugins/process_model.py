@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.process_model.environment import environment_line
-from ansible.module_utils.process_model.releases import kind_of
+
+# Ansible finds a project's module_utils for modules, not for plugins of the controller.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from process_model.environment import environment_line  # noqa: E402
+from process_model.releases import kind_of  # noqa: E402
+from process_model.settings import parse_size  # noqa: E402
 
 DOCUMENTATION = r"""
 name: environment_file
@@ -37,6 +44,13 @@ def environment_file(variables: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def byte_size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"environment_file": environment_file, "release_kind": kind_of}
+        return {"byte_size": byte_size, "environment_file": environment_file, "release_kind": kind_of}

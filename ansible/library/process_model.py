@@ -1,0 +1,115 @@
+#!/usr/bin/python
+"""Thin module over process_model.state."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: process_model
+short_description: Compare the process model that really runs with the desired one
+description:
+  - Examines one service on this host and changes nothing, in check mode or out of it.
+  - Without O(colour) it examines the live colour through the front door, admission included. With O(colour) it examines
+    that colour alone, straight at its socket.
+options:
+  desired:
+    description: What should run, as the role gunicorn_service describes it.
+    type: dict
+    required: true
+  colour:
+    description: The colour to examine; the live one where it is left out.
+    type: str
+    choices: [blue, green]
+  saturate:
+    description: Fill every worker for a moment to prove what it runs at once. For a colour without traffic, or where a
+      moment of full load is acceptable.
+    type: bool
+    default: false
+  wait_seconds:
+    description: How long the instance may take until it answers its health path with 200.
+    type: float
+    default: 0
+  preflight:
+    description: Also say what stands in the way of a change on this host.
+    type: bool
+    default: false
+  journal_of:
+    description: Also return the last journal lines of this colour.
+    type: str
+    choices: [blue, green]
+attributes:
+  check_mode:
+    support: full
+author: Plane infrastructure (@makeplane)
+"""
+
+EXAMPLES = r"""
+- name: Verify the colour that has no traffic yet
+  process_model:
+    desired: "{{ gunicorn_service_desired }}"
+    colour: green
+    saturate: true
+    wait_seconds: 60
+"""
+
+RETURN = r"""
+live:
+  description: The colour that takes traffic, null before the first switch. RV(idle) is the other one.
+  returned: always
+  type: str
+match:
+  description: Whether everything that was examined is as desired.
+  returned: always
+  type: bool
+mismatches:
+  description: Each difference with C(what), C(desired), C(observed) and a C(message) that says what to do.
+  returned: always
+  type: list
+  elements: dict
+observed:
+  description: Every observed value, the workers, versions and admission.
+  returned: always
+  type: dict
+evidence:
+  description: In short, what the verdict rests on.
+  returned: always
+  type: list
+  elements: str
+details:
+  description: The whole observation with the source of each fact, the saturation probe and admission.
+  returned: always
+  type: dict
+refusals:
+  description: With O(preflight), what stands in the way of a change.
+  returned: always
+  type: list
+  elements: str
+journal:
+  description: With O(journal_of), the last lines of that colour's journal.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.process_model.colours import COLOURS
+from ansible.module_utils.process_model.state import examine
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "desired": {"type": "dict", "required": True},
+            "colour": {"type": "str", "choices": list(COLOURS)},
+            "saturate": {"type": "bool", "default": False},
+            "wait_seconds": {"type": "float", "default": 0.0},
+            "preflight": {"type": "bool", "default": False},
+            "journal_of": {"type": "str", "choices": list(COLOURS)},
+        },
+        supports_check_mode=True,
+    )
+    state = examine(**module.params)
+    module.exit_json(changed=False, **state.to_dict())
+
+
+if __name__ == "__main__":
+    main()

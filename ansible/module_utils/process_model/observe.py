@@ -1,0 +1,301 @@
+"""Which process model a running gunicorn really has: every fact from the process, with its source."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import procfs
+from . import settings_of_gunicorn as told
+from .compare import Fact
+
+FINGERPRINT = "PLANE_PROCESS_MODEL_FINGERPRINT"
+# The names whose values may leave the process's environment: none of them is a secret.
+SHOWN_ENVIRONMENT = re.compile(r"GUNICORN_[A-Z_]+\Z|PORT\Z")
+# Below this, gunicorn itself is most of a worker's memory.
+SMALLEST_TELLING = 25 * 1024 * 1024
+PACKAGES = ("gunicorn", "uvicorn", "uvicorn_worker", "django")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process. age in seconds; rss and pss in bytes; state as in procfs.state."""
+
+    pid: int
+    age: float
+    state: str
+    threads: int
+    rss: int
+    pss: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP request straight to the instance's socket was answered; status None: nothing came."""
+
+    status: int | None
+    server: str | None
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was found behind a unit, container, pid file, port or socket. Where nothing was: found False and why."""
+
+    found: bool
+    reason: str = ""
+    master: int | None = None
+    age: float | None = None
+    workers: list[Worker] = field(default_factory=list)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+    answer: Answer | None = None
+    restarts: int | None = None
+    disagreements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find_master(pids: Iterable[int]) -> int | None:
+    """The gunicorn master among processes: the one whose parent is not among them."""
+    gunicorns = [pid for pid in pids if is_gunicorn(pid)]
+    return next((pid for pid in gunicorns if procfs.parent(pid) not in gunicorns), None)
+
+
+def is_gunicorn(pid: int) -> bool:
+    words = procfs.command_line(pid)[:3]
+    return any(os.path.basename(word).split(":")[0] == "gunicorn" for word in words)
+
+
+def master_of_unit(unit: str) -> tuple[int | None, dict[str, str]]:
+    """The gunicorn master of a systemd unit, and what systemd says of the unit."""
+    names = "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result"
+    shown = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True, check=False)
+    properties = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    main = int(properties.get("MainPID") or 0)
+    return (find_master([main, *procfs.children(main)]) if main else None), properties
+
+
+def master_of_socket(path: str) -> int | None:
+    return find_master(procfs.owners(procfs.unix_listeners(path)))
+
+
+def master_of_port(port: int) -> int | None:
+    inodes = {inode for inode, (_, where) in procfs.tcp_listeners().items() if where == port}
+    return find_master(procfs.owners(inodes))
+
+
+def master_of_container(container: str) -> int | None:
+    """The master among the processes whose cgroup names the container's id."""
+    inside = []
+    for entry in procfs.PROC.iterdir():
+        if entry.name.isdigit() and any(container in path for path in procfs.cgroup_of(int(entry.name)).values()):
+            inside.append(int(entry.name))
+    return find_master(inside)
+
+
+def request(where: str | tuple[str, int], path: str = "/", timeout: float = 5.0) -> Answer:
+    """GET `path` straight from a Unix socket's path or from (address, port), reading status and Server header."""
+    began = time.monotonic()
+    family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    received = b""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(where)
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            while b"\r\n\r\n" not in received and (chunk := connection.recv(65536)):
+                received += chunk
+    except OSError as error:
+        return Answer(None, None, round(time.monotonic() - began, 3), str(error) or type(error).__name__)
+    return parse_answer(received, round(time.monotonic() - began, 3))
+
+
+def parse_answer(received: bytes, seconds: float) -> Answer:
+    head = received.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
+    status = re.match(r"HTTP/1\.[01] (\d{3})", head[0])
+    if not status:
+        return Answer(None, None, seconds, "the answer was no HTTP" if received else "the connection was closed")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    return Answer(int(status.group(1)), headers.get("server"), seconds)
+
+
+def class_by_header(server: str | None) -> str | None:
+    """Which family of workers writes this Server header: uvicorn says so; gunicorn's own workers say gunicorn."""
+    if not server:
+        return None
+    name = server.partition("/")[0].lower()
+    return name if name in ("uvicorn", "gunicorn") else None
+
+
+def settings_sources(pid: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """Who told gunicorn what, strongest first."""
+    words = procfs.command_line(pid)
+    program = next((i for i, word in enumerate(words) if os.path.basename(word) == "gunicorn"), 0)
+    arguments = told.parse_arguments(words[program + 1 :])
+    environment = procfs.environment(pid)
+    by_environment = told.parse_environment_arguments(environment.get("GUNICORN_CMD_ARGS", ""))
+    file = arguments.get("config") or by_environment.get("config") or "./gunicorn.conf.py"
+    path = Path(str(file).partition("file:")[2] or str(file))
+    working = procfs.link(pid, "cwd") or "/"
+    by_file = told.parse_configuration_file(procfs.read(Path(working) / path))
+    return [
+        ("command line", arguments),
+        ("GUNICORN_CMD_ARGS", by_environment),
+        (f"configuration file {path}", by_file),
+    ]
+
+
+def versions(pid: int) -> dict[str, str]:
+    """Versions of what the process runs with, from the metadata beside its interpreter; nothing is imported."""
+    found = {}
+    words = procfs.command_line(pid)
+    prefix = procfs.environment(pid).get("VIRTUAL_ENV") or str(Path(words[0]).parent.parent if words else "/")
+    for information in Path(prefix).glob("lib/python*/site-packages/*.dist-info"):
+        name, _, version = information.name[: -len(".dist-info")].rpartition("-")
+        if name.lower().replace("-", "_") in PACKAGES:
+            found[name.lower().replace("-", "_")] = version
+    executable = procfs.link(pid, "exe") or ""
+    match = re.search(r"python(\d+\.\d+)", executable)
+    if match:
+        found["python"] = match.group(1)
+    return found
+
+
+def preload_fact(master: int, workers: list[int]) -> Fact:
+    """Whether the application was loaded before the fork, told from memory.
+
+    A master that loaded it holds nearly as much data of its own as a worker; one that did not holds gunicorn alone.
+    """
+    mine = procfs.memory(master).get("anonymous", 0)
+    theirs = max((procfs.memory(worker).get("anonymous", 0) for worker in workers), default=0)
+    if not mine or not theirs:
+        return Fact(None, "no memory figures")
+    if theirs < SMALLEST_TELLING:
+        return Fact(None, f"an application of {theirs >> 20} MB is too small to tell by memory")
+    return Fact(mine >= 0.65 * theirs, f"anonymous memory of master {mine >> 20} MB, of a worker {theirs >> 20} MB")
+
+
+def observe(
+    master: int | None,
+    where: str | tuple[str, int] | None = None,
+    path: str = "/",
+    properties: Mapping[str, str] | None = None,
+    reason: str = "no gunicorn master was found",
+) -> Observation:
+    """Observe the gunicorn whose master is `master`; `where` is asked one HTTP request for `path`."""
+    if master is None or not procfs.exists(master):
+        return Observation(found=False, reason=reason)
+    now = time.time()
+    pids = [pid for pid in procfs.children(master) if is_gunicorn(pid) and procfs.state(pid) != "Z"]
+    workers = []
+    for pid in pids:
+        memory = procfs.memory(pid)
+        workers.append(
+            Worker(
+                pid=pid,
+                age=round(now - procfs.started_at(pid), 1),
+                state=procfs.state(pid),
+                threads=len(procfs.threads(pid)),
+                rss=memory.get("rss", 0),
+                pss=memory.get("pss", 0),
+            )
+        )
+    answer = request(where, path) if where else None
+    sources = settings_sources(master)
+    facts: dict[str, Fact] = {}
+    disagreements: dict[str, list[dict[str, Any]]] = {}
+
+    for name in ("threads", "max_requests", "max_requests_jitter", "worker_connections", "timeout", "graceful_timeout",
+                 "bind", "application"):  # fmt: skip
+        value, source, said = told.effective(name, sources)
+        facts[name] = Fact(value, source)
+        if len({str(what) for _, what in said}) > 1:
+            disagreements[name] = [{"source": who, "value": what} for who, what in said]
+
+    worker_class, source, said = told.effective("worker_class", sources)
+    by_settings = told.canonical_class(worker_class, facts["threads"].value)
+    by_header = class_by_header(answer.server if answer else None)
+    agree = by_header is None or (by_header == "uvicorn") == (by_settings == "uvicorn")
+    header = f", Server: {answer.server}" if answer and answer.server else ""
+    facts["worker_class"] = Fact(by_settings, f"{source}{header}", agree)
+    if len({str(what) for _, what in said}) > 1 or not agree:
+        disagreements["worker_class"] = [{"source": who, "value": what} for who, what in said]
+        if not agree:
+            disagreements["worker_class"].append({"source": "Server header", "value": answer.server if answer else None})
+    if by_settings == "uvicorn":
+        facts["threads"] = Fact(None, "uvicorn has no threads to configure")
+
+    configured, source, _ = told.effective("workers", sources)
+    alive = len([worker for worker in workers if worker.state != "T"])
+    facts["workers"] = Fact(alive, f"/proc, {source} says {configured}", alive == configured)
+    facts["preload"] = preload_fact(master, pids)
+    user = procfs.user_id(master)
+    facts["user"] = Fact(_user_name(user), "/proc/<master>/status")
+    facts["release"] = Fact(_release_of(procfs.link(master, "cwd")), "/proc/<master>/cwd")
+    group, limits = _limits(master)
+    for name, value in limits.items():
+        facts[f"limit {name}"] = Fact(value, f"cgroup {group}")
+    environment = procfs.environment(master)
+    return Observation(
+        found=True,
+        master=master,
+        age=round(now - procfs.started_at(master), 1),
+        workers=workers,
+        facts=facts,
+        versions=versions(master),
+        environment={name: value for name, value in environment.items() if SHOWN_ENVIRONMENT.match(name)},
+        fingerprint=environment.get(FINGERPRINT),
+        answer=answer,
+        restarts=int(properties["NRestarts"]) if properties and properties.get("NRestarts", "").isdigit() else None,
+        disagreements=disagreements,
+    )
+
+
+def observe_unit(unit: str, where: str | tuple[str, int] | None = None, path: str = "/") -> Observation:
+    """Observe the gunicorn of a systemd unit."""
+    master, properties = master_of_unit(unit)
+    state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
+    return observe(master, where, path, properties, f"{unit} is {state}, no gunicorn master in it")
+
+
+def _user_name(user: int | None) -> str | None:
+    if user is None:
+        return None
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _release_of(directory: str | None) -> str | None:
+    """/srv/plane/releases/<version> of a process that works in its folder `code`."""
+    if directory is None:
+        return None
+    return str(Path(directory).parent) if Path(directory).name == "code" else directory
+
+
+def _limits(pid: int) -> tuple[str, dict[str, int | float | None]]:
+    """Limits of the slice that the process's unit lies in: that is where both colours are limited together."""
+    groups = procfs.cgroup_of(pid)
+    own = groups.get("systemd") or groups.get("unified") or "/"
+    group = own
+    while group not in ("/", "") and not group.endswith(".slice"):
+        group = os.path.dirname(group)
+    if group in ("/", "", "/system.slice"):
+        group = own
+    return group, procfs.limits_in_force(groups, group)
+
+

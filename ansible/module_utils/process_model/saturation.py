@@ -1,0 +1,194 @@
+"""The saturation probe: how many requests an instance really runs at once, found by filling it.
+
+A thread pool fills lazily and a command line may lie, so a bound is proved by reaching it. The probe opens requests
+whose header never ends: each holds a thread of gunicorn's, whatever the application is. It goes on until every worker
+has a request that it accepted and does not run, counts what each runs (threads that read from one of these
+connections, from /proc/<pid>/task/<tid>/syscall), sees one further request wait, lets go, and sees all of them finish.
+
+Only for an instance without traffic, or where a moment of full load is acceptable.
+"""
+
+from __future__ import annotations
+
+import platform
+import select
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import procfs
+
+# Numbers of the system calls that read from a socket: read, recvfrom, recvmsg.
+READS = {"x86_64": {0, 45, 47}, "aarch64": {63, 207, 212}}
+HELD = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Held: "
+RELEASE = b"released\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """bounded: every worker was filled, and a further request waited until the held ones were let go.
+
+    per_worker: pid -> requests that it ran at once. held: requests that were held open in all.
+    """
+
+    bounded: bool
+    per_worker: dict[int, int] = field(default_factory=dict)
+    held: int = 0
+    further_waited: bool = False
+    further_finished: bool = False
+    seconds: float = 0.0
+    source: str = "/proc/<worker>/task/*/syscall"
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "per_worker": {str(pid): count for pid, count in self.per_worker.items()}}
+
+
+def reading_descriptor(text: str, reads: set[int]) -> int | None:
+    """The file descriptor that a thread reads from, by the text of /proc/<pid>/task/<tid>/syscall."""
+    words = text.split()
+    if len(words) < 2 or not words[0].isdigit() or int(words[0]) not in reads:
+        return None
+    return int(words[1], 16)
+
+
+def running_and_accepted(pid: int, path: str) -> tuple[int, int]:
+    """How many of the connections to `path` the worker has accepted, and how many of them a thread reads from."""
+    connections = procfs.unix_connections(path)
+    accepted = {descriptor for inode, descriptor in procfs.socket_inodes(pid).items() if inode in connections}
+    reads = READS.get(platform.machine(), READS["x86_64"])
+    running = 0
+    for thread in procfs.threads(pid):
+        text = procfs.read(procfs.PROC / str(pid) / "task" / str(thread) / "syscall")
+        if reading_descriptor(text, reads) in accepted:
+            running += 1
+    return running, len(accepted)
+
+
+class Probe:
+    """Requests held open on one Unix socket. Use as a context: whatever happens, they are let go."""
+
+    def __init__(self, path: str, http_path: str = "/") -> None:
+        self.path = path
+        self.http_path = http_path.encode()
+        self.connections: list[socket.socket] = []
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for connection in self.connections:
+            connection.close()
+
+    def hold(self, count: int) -> None:
+        for _ in range(count):
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(2)
+            connection.connect(self.path)
+            connection.sendall(HELD % self.http_path)
+            self.connections.append(connection)
+
+    def release(self, deadline: float) -> int:
+        """End every header and wait for the answers; how many came."""
+        for connection in self.connections:
+            connection.sendall(RELEASE)
+        waiting = {connection.fileno(): connection for connection in self.connections}
+        answered = 0
+        while waiting and time.monotonic() < deadline:
+            ready, _, _ = select.select(list(waiting), [], [], 0.1)
+            for descriptor in ready:
+                answered += waiting.pop(descriptor).recv(16).startswith(b"HTTP/1.")
+        return answered
+
+
+def saturate(
+    path: str, workers: Sequence[int], http_path: str = "/", most: int = 400, limit_seconds: float = 10.0
+) -> Saturation:
+    """Fill the instance that listens at the Unix socket `path` and count what each of `workers` runs at once.
+
+    Holds `most` requests at the most and lasts `limit_seconds` at the most.
+    """
+    began = time.monotonic()
+    deadline = began + limit_seconds
+    try:
+        with Probe(path, http_path) as probe:
+            counts = _fill(probe, workers, most, deadline)
+            per_worker = {pid: running for pid, (running, _) in counts.items()}
+            full = bool(workers) and all(running >= 1 for running in per_worker.values())
+            waited, further = _offer(path, http_path, wait=0.25)
+            try:
+                answered = probe.release(deadline)
+                finished = _finishes(further, deadline)
+            finally:
+                further.close()
+            held = len(probe.connections)
+    except OSError as error:
+        return Saturation(bounded=False, seconds=round(time.monotonic() - began, 2), error=f"{path}: {error}")
+    error = ""
+    if full and answered < held:
+        error = f"{held - answered} of {held} held requests were not answered after they were let go"
+    elif not full and any(per_worker.values()):
+        idle = [str(pid) for pid, running in per_worker.items() if not running]
+        error = f"worker {', '.join(idle)} took none of {held} requests"
+    return Saturation(
+        bounded=full and waited and finished and not error,
+        per_worker=per_worker,
+        held=held,
+        further_waited=waited,
+        further_finished=finished,
+        seconds=round(time.monotonic() - began, 2),
+        error=error,
+    )
+
+
+def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> dict[int, tuple[int, int]]:
+    """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted."""
+    counts = {pid: (0, 0) for pid in workers}
+    idle_rounds = 0
+    while time.monotonic() < deadline - 2 and len(probe.connections) < most:
+        probe.hold(min(4 * max(len(workers), 1), most - len(probe.connections)))
+        before = counts
+        counts = _settle(probe.path, workers, deadline)
+        if all(accepted > running >= 1 for running, accepted in counts.values()):
+            break
+        # A worker without any bound accepts everything and runs none of it in a thread.
+        if len(probe.connections) >= 24 and not any(running for running, _ in counts.values()):
+            break
+        idle_rounds = idle_rounds + 1 if counts == before else 0
+        if idle_rounds >= 3:
+            break
+    return counts
+
+
+def _settle(path: str, workers: Sequence[int], deadline: float) -> dict[int, tuple[int, int]]:
+    """Counts once they have stayed the same for a moment: threads start one after another."""
+    last: dict[int, tuple[int, int]] = {}
+    same = 0
+    while time.monotonic() < deadline - 1:
+        counts = {pid: running_and_accepted(pid, path) for pid in workers}
+        same = same + 1 if counts == last else 0
+        if same >= 2:
+            break
+        last = counts
+        time.sleep(0.03)
+    return last
+
+
+def _offer(path: str, http_path: str, wait: float) -> tuple[bool, socket.socket]:
+    """Send one further, whole request; whether it was still unanswered after `wait` seconds."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(2)
+    connection.connect(path)
+    connection.sendall(HELD % http_path.encode() + RELEASE)
+    ready, _, _ = select.select([connection], [], [], wait)
+    return not ready, connection
+
+
+def _finishes(connection: socket.socket, deadline: float) -> bool:
+    connection.settimeout(max(deadline - time.monotonic(), 0.1))
+    try:
+        return connection.recv(16).startswith(b"HTTP/1.")
+    except OSError:
+        return False

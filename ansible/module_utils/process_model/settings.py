@@ -1,0 +1,316 @@
+"""Settings that cannot be right, found before any host is touched. No I/O but reading the files that are named.
+
+Names, types, choices and what is required come from the roles' argument specs: this file adds only what a type cannot
+say. Every problem names the variable, its value, what is allowed, and the file to change.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .releases import kind_of
+from .state import WARM_WORKER_BYTES
+
+SERVICES = ("plane_api", "plane_graphql")
+RELEASE = "plane_release"
+PREFIXES = (*(f"{service}_" for service in SERVICES), f"{RELEASE}_")
+# Names with the prefix `plane_` that no role declares: what plays and roles set themselves.
+INTERNAL = {"plane_api", "plane_graphql", "plane_stage", "plane_tiers", "plane_verify_saturate"}
+INTERNAL_RELEASE = {"build", "archive", "path", "run", "migrating_host", "digest", "name", "packed", "found", "unapplied"}
+SECRETS = {f"{RELEASE}_{name}" for name in ("database_url", "redis_url", "amqp_url", "secret_key", "live_server_secret_key")}
+# Upstream's published example values, and the prefix of keys that Django generates for development.
+PUBLISHED_KEYS = {
+    "60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5",
+    "2FiJk1U2aiVPEQtzLehYGlTSnTnrs7LW",
+    "htbqvBJAgpm9bzvf3r4urJer0ENReatceh",
+}
+PUBLISHED_PREFIXES = ("django-insecure-", "lab-only-", "changeme", "secret-key")
+MEMORY_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+RANGES = {
+    "workers": (1, 128),
+    "threads": (1, 512),
+    "max_requests": (0, 999_999),
+    "max_requests_jitter": (0, 999_999),
+    "worker_connections": (1, 100_000),
+    "timeout": (1, 86_400),
+    "grace_seconds": (1, 3_600),
+    "start_timeout": (1, 3_600),
+    "port": (1024, 65_535),
+    "slots": (1, 100_000),
+    "queue": (0, 100_000),
+    "queue_timeout": (1, 3_600),
+    "retry_after": (1, 3_600),
+    "tasks_max": (8, 100_000),
+}
+# Environment variables that the process model owns, and the setting that stands for each.
+OWNED = {
+    "GUNICORN_WORKER_CLASS": "worker_class",
+    "GUNICORN_WORKERS": "workers",
+    "GUNICORN_THREADS": "threads",
+    "GUNICORN_MAX_REQUESTS": "max_requests",
+    "GUNICORN_MAX_REQUESTS_JITTER": "max_requests_jitter",
+    "GUNICORN_WORKER_CONNECTIONS": "worker_connections",
+    "GUNICORN_TIMEOUT": "timeout",
+    "GUNICORN_GRACEFUL_TIMEOUT": "grace_seconds",
+    "GUNICORN_PRELOAD": "preload",
+    "PORT": "port",
+}
+WHY_NOT = {
+    "gevent": "the proposal's sizing and limits do not hold for it",
+    "eventlet": "the proposal's sizing and limits do not hold for it",
+    "sync": "it runs one request per worker; gthread with 1 thread says the same",
+}
+
+Specs = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One setting that cannot be right. `value` is already fit to be shown: a secret's is not in it."""
+
+    variable: str
+    value: str
+    allowed: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is {self.value}. Allowed: {self.allowed}. Change it in {self.where}"
+
+
+def parse_size(text: Any) -> int:
+    """Bytes of `2GiB`, `512MiB`: a whole number and a binary unit. Raises ValueError that says so."""
+    match = re.match(r"([1-9]\d{0,8})(KiB|MiB|GiB|TiB)\Z", str(text))
+    if not match:
+        raise ValueError(f"{text!r} is no size: a whole number and KiB, MiB, GiB or TiB, for example 2GiB")
+    return int(match.group(1)) * MEMORY_UNITS[match.group(2)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def where_set(variable: str, environment: str, inventory: Path | None, role: str) -> str:
+    """`file:line` of the variable in the inventory; where nobody sets it, the file in which to set it."""
+    if inventory is not None:
+        pattern = re.compile(rf"^\s*{re.escape(variable)}\s*:")
+        for path in sorted([*inventory.glob("group_vars/**/*.y*ml"), *inventory.glob("host_vars/**/*.y*ml"), *inventory.glob("*.y*ml")]):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if pattern.match(line):
+                    return f"inventories/{inventory.name}/{path.relative_to(inventory)}:{number}"
+    return (
+        f"inventories/{environment}/group_vars/{environment}/ "
+        f"(not set there; the default is in ansible/roles/{role}/defaults/main.yml, -e overrides both)"
+    )
+
+
+class Checker:
+    """Collects the problems of one host.
+
+    variables: the host's variables, templates resolved. specs: role -> the options of its argument spec.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], specs: Specs, inventory: Path | None) -> None:
+        self.variables = variables
+        self.specs = specs
+        self.inventory = inventory
+        self.environment = str(variables.get("plane_environment", "<environment>"))
+        self.problems: list[Problem] = []
+
+    def refuse(self, variable: str, allowed: str, value: Any = ...) -> None:
+        shown = self.variables.get(variable) if value is ... else value
+        text = "missing" if shown is None else "(hidden)" if variable in SECRETS and shown != "" else repr(shown)
+        role = next((service for service in (*SERVICES, RELEASE) if variable.startswith(f"{service}_")), RELEASE)
+        self.problems.append(
+            Problem(variable, text, allowed, where_set(variable, self.environment, self.inventory, role))
+        )
+
+    def check(self, services: Iterable[str]) -> list[Problem]:
+        services = list(services)
+        self.unknown_names()
+        for role in [RELEASE, *services]:
+            self.types(role)
+        if self.problems:  # what follows reads values by their types
+            return self.problems
+        self.release()
+        for service in services:
+            self.service(service)
+        self.ports(services)
+        return self.problems
+
+    def unknown_names(self) -> None:
+        known = {name for options in self.specs.values() for name in options}
+        internal = INTERNAL | {f"{RELEASE}_{name}" for name in INTERNAL_RELEASE}
+        for name in sorted(self.variables):
+            if not name.startswith("plane_") or name in known or name in internal:
+                continue
+            closest = nearest(name, known)
+            self.refuse(name, f"a known variable{f'; the nearest is {closest}' if closest else ''}")
+
+    def types(self, role: str) -> None:
+        for name, option in self.specs[role].items():
+            value = self.variables.get(name)
+            if value is None or (option.get("required") and value == ""):
+                if option.get("required"):
+                    self.refuse(name, "a value: it has no default", value)
+                continue
+            short = name[len(role) + 1 :]
+            if option["type"] == "int" and not is_whole(value):
+                low, high = RANGES.get(short, (0, 1_000_000))
+                self.refuse(name, f"a whole number from {low} to {high}")
+            elif option["type"] == "bool" and not isinstance(value, bool):
+                self.refuse(name, "true or false")
+            elif option["type"] == "float" and not is_number(value):
+                self.refuse(name, "a number")
+            elif option["type"] == "list" and not isinstance(value, list):
+                self.refuse(name, "a list")
+            elif option["type"] == "dict" and not isinstance(value, Mapping):
+                self.refuse(name, "a mapping of names to values")
+            elif "choices" in option and normal(value) not in option["choices"]:
+                why = WHY_NOT.get(str(value))
+                choices = ", ".join(repr(choice) for choice in option["choices"])
+                self.refuse(name, choices + (f" ({value}: {why})" if why else ""))
+            elif short in RANGES and option["type"] == "int":
+                low, high = RANGES[short]
+                if not low <= int(value) <= high:
+                    self.refuse(name, f"a whole number from {low} to {high}")
+
+    def release(self) -> None:
+        source = str(self.variables[f"{RELEASE}_source"])
+        if kind_of(source) != "git" and not Path(source).exists():
+            self.refuse(f"{RELEASE}_source", "a directory or an archive that exists on the controller, or a git URL")
+        version = self.variables.get(f"{RELEASE}_version")
+        if version is not None and not re.match(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z", str(version)):
+            self.refuse(f"{RELEASE}_version", "letters, digits, dots, dashes: it names a folder")
+        if kind_of(source) == "git" and not (version or self.variables.get(f"{RELEASE}_git_ref")):
+            self.refuse(f"{RELEASE}_version", "a tag, branch or commit, since the source is a git URL")
+        if self.environment != "staging":
+            for name in (f"{RELEASE}_secret_key", f"{RELEASE}_live_server_secret_key"):
+                value = str(self.variables.get(name) or "")
+                if value in PUBLISHED_KEYS or value.startswith(PUBLISHED_PREFIXES):
+                    self.refuse(name, "a secret of your own: this one is published; from a vault, outside staging")
+        self.owned_variables(f"{RELEASE}_variables", "plane_api")
+
+    def owned_variables(self, name: str, service: str) -> None:
+        for variable in sorted(self.variables.get(name) or {}):
+            if variable in OWNED or variable.startswith("GUNICORN_"):
+                setting = f"{service}_{OWNED[variable]}" if variable in OWNED else "none: it would change the process model unseen"
+                self.refuse(name, f"anything but {variable}, whose setting is {setting}", variable)
+
+    def service(self, service: str) -> None:
+        def value(name: str) -> Any:
+            return self.variables.get(f"{service}_{name}")
+
+        workers, threads = int(value("workers")), int(value("threads"))
+        connections = value("worker_connections")
+        if connections is not None and int(connections) < threads:
+            self.refuse(f"{service}_worker_connections", f"null, or at least the {threads} threads")
+        self.memory(service, workers)
+        if not float(value("cpu_limit")) > 0:
+            self.refuse(f"{service}_cpu_limit", "a number above 0")
+        slots = int(value("slots")) if value("slots") is not None else workers * threads
+        if value("worker_class") == "gthread" and slots > workers * threads:
+            self.refuse(f"{service}_slots", f"at most {workers} workers × {threads} threads = {workers * threads}")
+        self.heavy_routes(service, slots)
+        self.address(service)
+        if not str(value("health_path")).startswith("/"):
+            self.refuse(f"{service}_health_path", "a path that begins with /")
+        self.owned_variables(f"{service}_variables", service)
+
+    def memory(self, service: str, workers: int) -> None:
+        name = f"{service}_memory_limit"
+        try:
+            limit = parse_size(self.variables.get(name))
+        except ValueError as error:
+            self.refuse(name, str(error).partition(": ")[2])
+            return
+        if limit < workers * WARM_WORKER_BYTES:
+            self.refuse(
+                name,
+                f"at least {workers} workers × {WARM_WORKER_BYTES >> 20} MiB = {workers * WARM_WORKER_BYTES >> 20}MiB "
+                "(a worker of real Plane after its first requests)",
+            )
+
+    def heavy_routes(self, service: str, slots: int) -> None:
+        name = f"{service}_heavy_routes"
+        seen: set[str] = set()
+        taken = 0
+        for route in self.variables.get(name) or []:
+            if not isinstance(route, Mapping) or not {"name", "path", "slots"} <= set(route):
+                self.refuse(name, "entries with name, path and slots", route)
+                continue
+            unknown = set(route) - {"name", "path", "slots", "queue", "queue_timeout"}
+            if unknown:
+                self.refuse(name, "entries with name, path, slots, queue, queue_timeout", sorted(unknown))
+            if not re.match(r"[a-z0-9][a-z0-9-]*\Z", str(route["name"])) or route["name"] in seen:
+                self.refuse(name, "route names of small letters, digits and dashes, each once", route["name"])
+            seen.add(str(route["name"]))
+            if not is_pattern(route["path"]):
+                self.refuse(name, "a path that is a regular expression, begins with ^/ and holds no blank", route["path"])
+            for number, low in (("slots", 1), ("queue", 0), ("queue_timeout", 1)):
+                if number in route and not (is_whole(route[number]) and int(route[number]) >= low):
+                    self.refuse(name, f"{number} of route {route['name']} a whole number from {low}", route[number])
+                elif number == "slots":
+                    taken += int(route["slots"])
+        if taken >= slots:
+            self.refuse(name, f"slots that leave some of the service's {slots} for all other requests", f"{taken} slots")
+
+    def address(self, service: str) -> None:
+        name = f"{service}_listen_address"
+        address = str(self.variables.get(name))
+        if address in ("0.0.0.0", "::", "*", "[::]") and not self.variables.get(f"{service}_listen_wide"):  # noqa: S104
+            self.refuse(name, f"one address of the host, or {service}_listen_wide: true for every interface")
+
+    def ports(self, services: list[str]) -> None:
+        seen: dict[int, str] = {}
+        for service in services:
+            port = int(self.variables[f"{service}_port"])
+            if port in seen:
+                self.refuse(f"{service}_port", f"a port of its own: {seen[port]}_port is {port} on the same host")
+            seen[port] = service
+
+
+def is_whole(value: Any) -> bool:
+    """A whole number, or the text of one: templates and -e give text."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, str) and re.match(r"-?(0|[1-9]\d*)\Z", value) is not None)
+
+
+def is_number(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    try:
+        return float(value) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def is_pattern(value: Any) -> bool:
+    if not isinstance(value, str) or not value.startswith("^/") or re.search(r"\s", value):
+        return False
+    try:
+        re.compile(value)
+    except re.error:
+        return False
+    return True
+
+
+def normal(value: Any) -> Any:
+    """YAML reads a bare true as a boolean where a choice is the word."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def validate(variables: Mapping[str, Any], specs: Specs, services: Iterable[str], inventory: Path | None) -> list[Problem]:
+    """Every problem of one host; empty where nothing speaks against touching it."""
+    return Checker(variables, specs, inventory).check(services)
+
+
+def environments_spanned(environment_of: Mapping[str, str]) -> list[str]:
+    """The environments that a run's hosts belong to: host -> plane_environment."""
+    return sorted(set(environment_of.values()))

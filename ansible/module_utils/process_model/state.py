@@ -1,0 +1,365 @@
+"""One service on one host: everything observed, compared with what is desired, and what may stand in a change's way."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import admission, colours, compare, observe, procfs, saturation
+from .compare import Mismatch
+
+# Of real Plane: a worker after its first requests. Used before there is an instance to measure.
+WARM_WORKER_BYTES = 140 * 1024 * 1024
+
+
+@dataclass
+class State:
+    """The answer of the module `process_model`; its fields are documented there."""
+
+    service: str
+    live: str | None
+    idle: str
+    desired: dict[str, Any]
+    match: bool = False
+    mismatches: list[dict[str, Any]] = field(default_factory=list)
+    observed: dict[str, Any] = field(default_factory=dict)
+    evidence: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    installed: bool = False
+    idle_is_running: bool = False
+    units_are_stale: bool = False
+    refusals: list[str] = field(default_factory=list)
+    journal: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(
+    desired: Mapping[str, Any],
+    colour: str | None = None,
+    saturate: bool = False,
+    wait_seconds: float = 0.0,
+    preflight: bool = False,
+    journal_of: str | None = None,
+) -> State:
+    """Examine the live colour through the front door, or `colour` (without traffic) straight at its socket.
+
+    wait_seconds: how long `colour` may take until it answers its health path with 200.
+    """
+    began = time.monotonic()
+    service = str(desired["service"])
+    live = colours.live_colour(service)
+    examined = colour or live
+    state = State(
+        service=service,
+        live=live,
+        idle=colours.other(live) if live else colours.BLUE,
+        desired=dict(desired),
+        installed=Path(f"/etc/systemd/system/{service}@.service").exists(),
+    )
+    state.idle_is_running = _is_running(colours.unit_of(service, state.idle))
+    mismatches: list[Mismatch] = []
+    if examined is None:
+        mismatches.append(
+            Mismatch("live colour", "blue or green", None, f"{service} has no live colour yet: {compare.DEPLOY}")
+        )
+    else:
+        observation = _observe(desired, examined, wait_seconds)
+        mismatches += _compare_instance(desired, observation, examined, state, saturate)
+        if colour is None:
+            mismatches += _compare_front_door(desired, observation, examined, state)
+    state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
+    state.match = not mismatches
+    if preflight:
+        state.refusals = refusals(desired, state)
+    if journal_of:
+        state.journal = journal(f"{service}-{journal_of}", 25)
+    state.seconds = round(time.monotonic() - began, 2)
+    return state
+
+
+def _is_running(unit: str) -> bool:
+    shown = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False)
+    return shown.stdout.strip() in ("active", "activating", "reloading", "deactivating")
+
+
+def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> observe.Observation:
+    """Observe a colour, once it answers its health path or its time is over."""
+    service = desired["service"]
+    path = desired["front_door"]["health_path"]
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        found = observe.observe_unit(colours.unit_of(service, colour), colours.socket_of(service, colour), path)
+        healthy = found.found and found.answer is not None and found.answer.status == 200
+        complete = len(found.workers) >= desired["model"]["workers"]
+        if (healthy and complete) or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.2)
+
+
+def _compare_instance(
+    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State, saturate: bool
+) -> list[Mismatch]:
+    state.details["instance"] = observation.to_dict()
+    if not observation.found:
+        return [
+            Mismatch(
+                "process",
+                "running",
+                None,
+                f"nothing runs as {colour}: {observation.reason}. systemctl status "
+                f"{colours.unit_of(str(desired['service']), colour)}; {compare.DEPLOY}",
+            )
+        ]
+    facts = dict(observation.facts)
+    mismatches = compare.compare_process(desired, facts)
+    mismatches += compare.compare_fingerprint(desired["fingerprint"], observation.fingerprint)
+    mismatches += compare.compare_files(desired, _digests(desired["files"]), colour, desired["environment"])
+    mismatches += _compare_unit(desired, colour, state)
+    mismatches += _compare_answer(desired, observation)
+    state.observed = {
+        **{name: fact.value for name, fact in facts.items()},
+        "colour": colour,
+        "versions": observation.versions,
+        "workers_seen": [asdict(worker) for worker in observation.workers],
+        "restarts": observation.restarts,
+    }
+    state.evidence = [facts["worker_class"].source, f"{len(observation.workers)} workers in /proc"]
+    if saturate and not mismatches:
+        mismatches += _compare_saturation(desired, observation, colour, state)
+    return mismatches
+
+
+def _digests(files: Mapping[str, Any]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for path in files:
+        try:
+            found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError:
+            found[path] = None
+    return found
+
+
+def _compare_unit(desired: Mapping[str, Any], colour: str, state: State) -> list[Mismatch]:
+    """What systemd itself holds of the unit: files that it has not read yet, and drop-ins nobody here wrote."""
+    unit = colours.unit_of(str(desired["service"]), colour)
+    _, properties = observe.master_of_unit(unit)
+    found = []
+    state.units_are_stale = properties.get("NeedDaemonReload") == "yes"
+    if state.units_are_stale:
+        found.append(
+            Mismatch("unit", "read by systemd", "older", f"systemd has not read the changed {unit}: {compare.DEPLOY}")
+        )
+    if properties.get("DropInPaths"):
+        paths = properties["DropInPaths"]
+        found.append(
+            Mismatch("unit", None, paths, f"{paths} overrides {unit}: remove it, systemctl daemon-reload, run site.yml")
+        )
+    return found
+
+
+def _compare_answer(desired: Mapping[str, Any], observation: observe.Observation) -> list[Mismatch]:
+    answer = observation.answer
+    if answer and answer.status == 200:
+        return []
+    status = answer.status if answer else None
+    error = f" ({answer.error})" if answer and answer.error else ""
+    path = desired["front_door"]["health_path"]
+    return [
+        Mismatch(
+            "health",
+            200,
+            status,
+            f"GET {path} on the instance's own socket answered {status or 'nothing'}{error}, should be 200: see its journal",
+        )
+    ]
+
+
+def _compare_saturation(
+    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State
+) -> list[Mismatch]:
+    model = desired["model"]
+    result = saturation.saturate(
+        colours.socket_of(str(desired["service"]), colour),
+        [worker.pid for worker in observation.workers],
+        desired["front_door"]["health_path"],
+        most=4 * model["workers"] * (model["threads"] or 1) + 40,
+    )
+    state.details["saturation"] = result.to_dict()
+    counts = "+".join(str(count) for count in result.per_worker.values())
+    if model["worker_class"] == "gthread":
+        state.evidence.append(f"saturation {counts}")
+        wanted = {pid: model["threads"] for pid in result.per_worker}
+        if result.bounded and result.per_worker == wanted:
+            return []
+        why = result.error or ("" if result.further_waited else "a further request did not wait")
+        return [
+            Mismatch(
+                "threads",
+                model["threads"],
+                counts,
+                f"filled to the brim, the workers run {counts} requests at once, should be "
+                f"{model['threads']} each{'; ' + why if why else ''} [saturation probe]: {compare.DEPLOY}",
+            )
+        ]
+    state.evidence.append("saturation: no bound of its own")
+    if result.bounded or not result.further_finished:
+        return [
+            Mismatch(
+                "concurrency",
+                "no bound",
+                counts,
+                f"uvicorn answers while requests are held, this instance did not (ran {counts}; {result.error}): "
+                f"its workers are not what they are called; {compare.DEPLOY}",
+            )
+        ]
+    return []
+
+
+def _compare_front_door(
+    desired: Mapping[str, Any], observation: observe.Observation, live: str, state: State
+) -> list[Mismatch]:
+    service = str(desired["service"])
+    seen = admission.observe(service)
+    state.details["admission"] = seen.to_dict()
+    state.observed["admission"] = seen.to_dict()
+    mismatches = compare.compare_admission(desired, seen.to_dict(), live)
+    if seen.running:
+        state.evidence.append("HAProxy's socket")
+    door = desired["front_door"]
+    if observation.found and not mismatches:
+        mismatches += _who_answers(desired, observation, f"{service}-{live}", door, state)
+    return mismatches
+
+
+def _who_answers(
+    desired: Mapping[str, Any], observation: observe.Observation, identifier: str, door: Mapping[str, Any], state: State
+) -> list[Mismatch]:
+    """Whether a request through the front door is answered by a worker that was observed: its access log line says so.
+
+    The request carries a mark that nobody else can know; journald notes itself which process wrote the line.
+    """
+    mark = uuid.uuid4().hex
+    separator = "&" if "?" in door["health_path"] else "?"
+    answer = observe.request((door["address"], door["port"]), f"{door['health_path']}{separator}verify={mark}")
+    if answer.status != 200:
+        return [
+            Mismatch(
+                "front door",
+                200,
+                answer.status,
+                f"GET {door['health_path']} through {door['address']}:{door['port']} answered "
+                f"{answer.status or 'nothing'} ({answer.error or 'no error'}), should be 200: {compare.DEPLOY}",
+            )
+        ]
+    workers = {worker.pid for worker in observation.workers}
+    pid = _writer_of(mark, since=time.time() - 5)
+    if pid in workers:
+        state.evidence.append(f"front door answered by worker {pid}")
+        return []
+    who = f"process {pid} ({' '.join(procfs.command_line(pid)[:2]) or 'gone'})" if pid else "no process that logs it"
+    return [
+        Mismatch(
+            "front door",
+            f"a worker of {identifier}",
+            pid,
+            f"a request through {door['address']}:{door['port']} was answered by {who}, not by a worker of {identifier} "
+            f"({', '.join(str(worker) for worker in sorted(workers))}) [journal]: {compare.DEPLOY}",
+        )
+    ]
+
+
+def _writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:
+    """The process that wrote the gunicorn access log line with `mark`; None where none did within the limit."""
+    deadline = time.monotonic() + limit_seconds
+    command = ["journalctl", "--quiet", "--no-pager", f"--since=@{int(since)}", "--output=export"]
+    while True:
+        shown = subprocess.run(
+            [*command, "--output-fields=_PID,MESSAGE,SYSLOG_IDENTIFIER"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        for entry in shown.stdout.split("\n\n"):
+            fields = dict(line.split("=", 1) for line in entry.splitlines() if "=" in line)
+            if mark in fields.get("MESSAGE", "") and fields.get("SYSLOG_IDENTIFIER") != "plane-admission":
+                return int(fields["_PID"])
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+
+
+def journal(identifier: str, lines: int) -> list[str]:
+    shown = subprocess.run(
+        ["journalctl", "--quiet", "--no-pager", f"--lines={lines}", "--output=cat", f"--identifier={identifier}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return shown.stdout.splitlines()
+
+
+def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
+    """What stands in the way of a change on this host, each in one line; nothing is changed to find it out."""
+    service = str(desired["service"])
+    door = desired["front_door"]
+    prefix = service.replace("-", "_")
+    where = f"inventories/{desired['environment']}/group_vars/{desired['environment']}/"
+    found = []
+    if not Path("/run/systemd/system").exists():
+        found.append("this host does not run systemd, which the runtime systemd needs")
+    if not _is_address_of_this_host(door["address"]):
+        found.append(
+            f"{prefix}_listen_address is {door['address']}, which is no address of this host. "
+            f"Allowed: an address of it. Change it in {where}"
+        )
+    for inode, (address, port) in procfs.tcp_listeners().items():
+        if port != door["port"] or address not in (door["address"], "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            continue
+        for pid in procfs.owners({inode}):
+            unit = next(iter(procfs.cgroup_of(pid).values()), "")
+            if not any(colours.ADMISSION_UNIT in group for group in procfs.cgroup_of(pid).values()):
+                found.append(
+                    f"{prefix}_port is {port}, which process {pid} ({' '.join(procfs.command_line(pid))[:60]}) of "
+                    f"{unit or 'no unit'} listens on. Allowed: a free port. Stop it, or change the port in {where}"
+                )
+                break
+    return found + _memory_refusals(desired, state, prefix, where)
+
+
+def _memory_refusals(desired: Mapping[str, Any], state: State, prefix: str, where: str) -> list[str]:
+    """Whether two colours fit at rest: the live one as measured (or as real Plane's), and one more like it."""
+    limit = desired["limits"]["memory_bytes"]
+    workers = desired["model"]["workers"]
+    measured = [worker["pss"] for worker in state.observed.get("workers_seen", [])]
+    each = max(sum(measured) // len(measured), 1) if measured else WARM_WORKER_BYTES
+    both = 2 * workers * each
+    if state.match or desired["change"] == "stop-first" or both <= limit:
+        return []
+    source = "as measured here" if measured else "as measured on real Plane"
+    return [
+        f"{prefix}_memory_limit is {limit >> 20} MiB, but two colours of {workers} workers of {each >> 20} MiB ({source}) "
+        f"need {both >> 20} MiB at rest. Allowed: {both >> 20} MiB or more, or {prefix}_change: stop-first. "
+        f"Change it in {where}"
+    ]
+
+
+def _is_address_of_this_host(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
