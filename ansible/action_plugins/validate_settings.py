@@ -17,23 +17,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 from process_model import settings  # noqa: E402
 
 ROLES = Path(__file__).resolve().parent.parent / "roles"
-ENTRY_POINTS = {"plane_api": "main", "plane_graphql": "main", "plane_release": "source"}
+PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE)
 
 
 @lru_cache(maxsize=1)
 def read_specs() -> dict[str, dict[str, Any]]:
     """The options of each public role's argument spec."""
     specs = {}
-    for role, entry_point in ENTRY_POINTS.items():
+    for role in PUBLIC_ROLES:
         text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-        specs[role] = yaml.safe_load(text)["argument_specs"][entry_point]["options"]
+        specs[role] = yaml.safe_load(text)["argument_specs"]["main"]["options"]
     return specs
 
 
 @lru_cache(maxsize=1)
 def read_defaults() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for role in ENTRY_POINTS:
+    for role in PUBLIC_ROLES:
         found.update(yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text(encoding="utf-8")) or {})
     return found
 
