@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 packages=(
   systemd systemd-sysv dbus openssh-server ca-certificates procps iproute2 curl sudo socat
-  python3 python3-venv python3-apt
+  python3 python3-venv python3-packaging python3-apt
   haproxy              # admission
   postgresql redis-server  # the data host; stopped everywhere else
 )

@@ -79,7 +79,7 @@ def parse_acl_list(text: str, file: str) -> list[tuple[str, str]]:
     found = []
     for line in text.splitlines():
         match = re.match(r"(\d+) \(\S*\) acl '(\w+)' file '([^']*)' line (\d+)", line)
-        if match and match.group(3) == file:
+        if match and os.path.normpath(match.group(3)) == file:
             found.append((int(match.group(4)), match.group(1), match.group(2)))
     return [(identifier, fetch) for _, identifier, fetch in sorted(found)]
 

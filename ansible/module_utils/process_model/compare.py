@@ -71,14 +71,21 @@ def compare_process(desired: Mapping[str, Any], facts: Mapping[str, Fact]) -> li
     return [mismatch for mismatch in found if mismatch]
 
 
-def compare_files(
-    desired: Mapping[str, Any], found: Mapping[str, str | None], live: str, environment: str
-) -> list[Mismatch]:
-    """Files of the live colour and what both share, by digest. `found`: path -> SHA-256, None where there is no file."""
+def files_of_colour(desired: Mapping[str, Any], colour: str, with_admission: bool) -> dict[str, str]:
+    """Path -> SHA-256 of what an instance of `colour` is made from; with admission's own files where it is live."""
+    other = f"/etc/{desired['service']}/{'green' if colour == 'blue' else 'blue'}/"
+    return {
+        path: digest
+        for path, digest in desired["files"].items()
+        if not path.startswith(other) and (with_admission or "/plane-admission" not in path)
+    }
+
+
+def compare_files(wanted: Mapping[str, str], found: Mapping[str, str | None], environment: str) -> list[Mismatch]:
+    """Files by digest, both path -> SHA-256; None where there is no file."""
     mismatches = []
-    other = f"/etc/{desired['service']}/{'green' if live == 'blue' else 'blue'}/"
-    for path, digest in sorted(desired["files"].items()):
-        if path.startswith(other) or found.get(path) == digest:
+    for path, digest in sorted(wanted.items()):
+        if found.get(path) == digest:
             continue
         state = "is missing" if found.get(path) is None else "is not what the inventory renders"
         mismatches.append(

@@ -7,12 +7,12 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours, compare, observe, procfs, saturation
+from . import admission, colours, compare, journal, observe, procfs, saturation
 from .compare import Mismatch
 
 # Of real Plane: a worker after its first requests. Used before there is an instance to measure.
@@ -82,7 +82,7 @@ def examine(
     if preflight:
         state.refusals = refusals(desired, state)
     if journal_of:
-        state.journal = journal(f"{service}-{journal_of}", 25)
+        state.journal = journal.last_lines(f"{service}-{journal_of}", 25)
     state.seconds = round(time.monotonic() - began, 2)
     return state
 
@@ -123,7 +123,8 @@ def _compare_instance(
     facts = dict(observation.facts)
     mismatches = compare.compare_process(desired, facts)
     mismatches += compare.compare_fingerprint(desired["fingerprint"], observation.fingerprint)
-    mismatches += compare.compare_files(desired, _digests(desired["files"]), colour, desired["environment"])
+    wanted = compare.files_of_colour(desired, colour, with_admission=state.live == colour)
+    mismatches += compare.compare_files(wanted, _digests(wanted), desired["environment"])
     mismatches += _compare_unit(desired, colour, state)
     mismatches += _compare_answer(desired, observation)
     state.observed = {
@@ -139,7 +140,7 @@ def _compare_instance(
     return mismatches
 
 
-def _digests(files: Mapping[str, Any]) -> dict[str, str | None]:
+def _digests(files: Iterable[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for path in files:
         try:
@@ -262,7 +263,7 @@ def _who_answers(
             )
         ]
     workers = {worker.pid for worker in observation.workers}
-    pid = _writer_of(mark, since=time.time() - 5)
+    pid = journal.writer_of(mark, since=time.time() - 5)
     if pid in workers:
         state.evidence.append(f"front door answered by worker {pid}")
         return []
@@ -276,38 +277,6 @@ def _who_answers(
             f"({', '.join(str(worker) for worker in sorted(workers))}) [journal]: {compare.DEPLOY}",
         )
     ]
-
-
-def _writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:
-    """The process that wrote the gunicorn access log line with `mark`; None where none did within the limit."""
-    deadline = time.monotonic() + limit_seconds
-    command = ["journalctl", "--quiet", "--no-pager", f"--since=@{int(since)}", "--output=export"]
-    while True:
-        shown = subprocess.run(
-            [*command, "--output-fields=_PID,MESSAGE,SYSLOG_IDENTIFIER"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        for entry in shown.stdout.split("\n\n"):
-            fields = dict(line.split("=", 1) for line in entry.splitlines() if "=" in line)
-            if mark in fields.get("MESSAGE", "") and fields.get("SYSLOG_IDENTIFIER") != "plane-admission":
-                return int(fields["_PID"])
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.05)
-
-
-def journal(identifier: str, lines: int) -> list[str]:
-    shown = subprocess.run(
-        ["journalctl", "--quiet", "--no-pager", f"--lines={lines}", "--output=cat", f"--identifier={identifier}"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    return shown.stdout.splitlines()
 
 
 def refusals(desired: Mapping[str, Any], state: State) -> list[str]:

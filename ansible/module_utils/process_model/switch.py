@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours
+from . import admission, colours, journal
 
 
 class SwitchError(Exception):
@@ -61,8 +61,9 @@ def switch(service: str, colour: str, drain_seconds: float, directory: Path = co
         _systemctl("reload-or-restart", colours.ADMISSION_UNIT)
         admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
+        said = "\n".join(journal.last_lines("plane-admission", 8))
         _put_back(link, before)
-        raise SwitchError(f"the switch to {colour} was taken back: {error}") from error
+        raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
 
     leaving = colours.other(colour)
