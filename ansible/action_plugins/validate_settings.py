@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
 
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
@@ -57,8 +58,9 @@ class ActionModule(ActionBase):
             return result
         directory = variables.get("inventory_dir")
         services = [service for service in settings.SERVICES if service in variables["group_names"]]
+        resolved, unresolved = self.resolve(variables)
         problems = settings.validate(
-            self.resolve(variables), read_specs(), services, Path(directory) if directory else None
+            resolved, read_specs(), services, Path(directory) if directory else None, unresolved
         )
         result.update(
             changed=False,
@@ -74,22 +76,21 @@ class ActionModule(ActionBase):
             {host: str(variables["hostvars"][host].get("plane_environment", host)) for host in hosts}
         )
 
-    def resolve(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """Every variable with our prefix, templates resolved; one that cannot be resolved shows as missing."""
-        names = {name for name in variables if name.startswith("plane_")}
+    def resolve(self, variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Every variable with our prefix, templates resolved, and why those that cannot be resolved cannot."""
+        # Text that was read here is the roles' own, so its templates may run.
+        defaults = {
+            name: trust_as_template(value) if isinstance(value, str) else value
+            for name, value in read_defaults().items()
+        }
         known = {name for options in read_specs().values() for name in options}
-        found: dict[str, Any] = {}
-        for name in sorted(names | known):
-            raw = variables.get(name, read_defaults().get(name))
+        given = {name: value for name, value in variables.items() if name.startswith("plane_")}
+        templar = self._templar.copy_with_new_env(available_variables={**defaults, **variables})
+        found: dict[str, Any] = {name: value for name, value in given.items() if name not in known}
+        unresolved: dict[str, str] = {}
+        for name in sorted(known & (set(defaults) | set(given))):
             try:
-                found[name] = self._templar.template(self.trusted(raw)) if name in known else raw
-            except AnsibleError:
-                found[name] = None
-        return {name: value for name, value in found.items() if name in names or value is not None}
-
-    @staticmethod
-    def trusted(value: Any) -> Any:
-        """Defaults that were read here are the roles' own text, so their templates may run."""
-        from ansible.template import trust_as_template
-
-        return trust_as_template(value) if isinstance(value, str) else value
+                found[name] = templar.template(given.get(name, defaults.get(name)))
+            except AnsibleError as error:
+                unresolved[name] = str(error.message).splitlines()[0]
+        return found, unresolved

@@ -115,8 +115,11 @@ class Checker:
     variables: the host's variables, templates resolved. specs: role -> the options of its argument spec.
     """
 
-    def __init__(self, variables: Mapping[str, Any], specs: Specs, inventory: Path | None) -> None:
+    def __init__(
+        self, variables: Mapping[str, Any], specs: Specs, inventory: Path | None, unresolved: Mapping[str, str]
+    ) -> None:
         self.variables = variables
+        self.unresolved = unresolved
         self.specs = specs
         self.inventory = inventory
         self.environment = str(variables.get("plane_environment", "<environment>"))
@@ -155,6 +158,9 @@ class Checker:
     def types(self, role: str) -> None:
         for name, option in self.specs[role].items():
             value = self.variables.get(name)
+            if name in self.unresolved:
+                self.refuse(name, f"a template that can be resolved ({self.unresolved[name]})")
+                continue
             if value is None or (option.get("required") and value == ""):
                 if option.get("required"):
                     self.refuse(name, "a value: it has no default", value)
@@ -306,9 +312,18 @@ def normal(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def validate(variables: Mapping[str, Any], specs: Specs, services: Iterable[str], inventory: Path | None) -> list[Problem]:
-    """Every problem of one host; empty where nothing speaks against touching it."""
-    return Checker(variables, specs, inventory).check(services)
+def validate(
+    variables: Mapping[str, Any],
+    specs: Specs,
+    services: Iterable[str],
+    inventory: Path | None,
+    unresolved: Mapping[str, str] | None = None,
+) -> list[Problem]:
+    """Every problem of one host; empty where nothing speaks against touching it.
+
+    unresolved: variables whose template cannot be resolved, and why (an undefined vault variable, for example).
+    """
+    return Checker(variables, specs, inventory, unresolved or {}).check(services)
 
 
 def environments_spanned(environment_of: Mapping[str, str]) -> list[str]:

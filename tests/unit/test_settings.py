@@ -1,0 +1,196 @@
+"""What is refused before any host is touched: one line each, with variable, value, what is allowed and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from process_model.settings import environments_spanned, is_pattern, parse_size, validate
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = ROOT / "ansible" / "roles"
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+SPECS = {
+    role: load(ROLES / role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    for role in ("plane_api", "plane_graphql", "plane_release")
+}
+DEFAULTS = {name: value for role in SPECS for name, value in load(ROLES / role / "defaults/main.yml").items()}
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    good = {
+        **DEFAULTS,
+        "plane_environment": "community",
+        "plane_release_source": str(ROOT),
+        "plane_release_database_url": "postgres://plane@192.0.2.1/plane",
+        "plane_release_secret_key": "a secret of our own",
+    }
+    for service in ("plane_api", "plane_graphql"):
+        good.update({
+            f"{service}_workers": 2, f"{service}_threads": 8, f"{service}_memory_limit": "2GiB",
+            f"{service}_cpu_limit": 1, f"{service}_listen_address": "192.0.2.11",
+        })  # fmt: skip
+    good["plane_api_worker_class"] = "gthread"
+    return {**good, **changes}
+
+
+def problems(*services: str, **changes: Any) -> list[str]:
+    return [str(problem) for problem in validate(settings(**changes), SPECS, services or ("plane_api",), None)]
+
+
+def test_good_settings_are_let_through() -> None:
+    assert problems("plane_api", "plane_graphql") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("plane_api_worker_class", "gthred", "'gthread', 'uvicorn', ''"),
+        ("plane_api_worker_class", "gevent", "the proposal's sizing and limits do not hold for it"),
+        ("plane_api_worker_class", "eventlet", "do not hold"),
+        ("plane_api_worker_class", "sync", "one request per worker"),
+        ("plane_api_threads", 0, "a whole number from 1 to 512"),
+        ("plane_api_threads", -1, "a whole number from 1 to 512"),
+        ("plane_api_threads", True, "a whole number from 1 to 512"),
+        ("plane_api_threads", 8.5, "a whole number from 1 to 512"),
+        ("plane_api_workers", "two", "a whole number from 1 to 128"),
+        ("plane_api_workers", "08", "a whole number from 1 to 128"),
+        ("plane_api_workers", 100000, "a whole number from 1 to 128"),
+        ("plane_api_max_requests", -5, "a whole number from 0"),
+        ("plane_api_worker_connections", 4, "at least the 8 threads"),
+        ("plane_api_port", 80, "a whole number from 1024 to 65535"),
+        ("plane_api_port", 70000, "a whole number from 1024 to 65535"),
+        ("plane_api_memory_limit", "200MiB", "at least 2 workers × 140 MiB = 280MiB"),
+        ("plane_api_memory_limit", "2GB", "KiB, MiB, GiB or TiB"),
+        ("plane_api_memory_limit", 2, "KiB, MiB, GiB or TiB"),
+        ("plane_api_cpu_limit", 0, "a number above 0"),
+        ("plane_api_cpu_limit", "much", "a number"),
+        ("plane_api_slots", 17, "at most 2 workers × 8 threads = 16"),
+        ("plane_api_listen_address", "0.0.0.0", "plane_api_listen_wide: true"),  # noqa: S104
+        ("plane_api_listen_address", "::", "plane_api_listen_wide: true"),
+        ("plane_api_listen_address", "", "a value"),
+        ("plane_api_health_path", "health", "begins with /"),
+        ("plane_api_preload", "sometimes", "'auto', 'true', 'false'"),
+        ("plane_api_change", "swap", "'start-first', 'stop-first'"),
+        ("plane_api_tier", "huge", "'low', 'medium', 'high'"),
+        ("plane_environment", "stagging", "'staging', 'cloud', 'commercial', 'community'"),
+        ("plane_release_source", "/nowhere/at/all", "exists on the controller"),
+        ("plane_release_version", "a/b", "it names a folder"),
+        ("plane_release_migrate", "perhaps", "true or false"),
+        ("plane_api_prestart", "wait_for_db", "a list"),
+        ("plane_api_variables", ["A"], "a mapping"),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_refused(variable: str, value: Any, said: str) -> None:
+    (line,) = problems(**{variable: value})
+    assert line.startswith(f"{variable} is ")
+    assert repr(value) in line or value == ""
+    assert said in line
+    assert "Change it in inventories/" in line
+
+
+@pytest.mark.parametrize("name", ["plane_release_database_url", "plane_release_secret_key", "plane_api_listen_address"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_is_required_and_missing_is_refused(name: str, value: Any) -> None:
+    assert any(line.startswith(f"{name} is ") and "it has no default" in line for line in problems(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ({"name": "a", "path": "^/a", "slots": 0}, "slots of route a a whole number from 1"),
+        ({"name": "a", "path": "^/a", "slots": 16}, "leave some of the service's 16"),
+        ({"name": "a", "path": "^/a", "slots": 40}, "leave some of the service's 16"),
+        ({"name": "a", "path": "^/(", "slots": 2}, "a regular expression"),
+        ({"name": "a", "path": "/a", "slots": 2}, "begins with ^/"),
+        ({"name": "a", "path": "^/a b", "slots": 2}, "holds no blank"),
+        ({"name": "A b", "path": "^/a", "slots": 2}, "small letters"),
+        ({"name": "a", "path": "^/a", "slots": 2, "queue_timeout": 0}, "queue_timeout of route a"),
+        ({"name": "a", "path": "^/a", "slot": 2}, "name, path and slots"),
+        ({"name": "a", "path": "^/a", "slots": 2, "depth": 2}, "queue, queue_timeout"),
+        ("^/a", "name, path and slots"),
+    ],
+)
+def test_a_heavy_route_that_cannot_be_right_is_refused(route: Any, said: str) -> None:
+    lines = problems(plane_api_heavy_routes=[route])
+    assert any(said in line for line in lines), lines
+
+
+def test_two_services_on_one_host_need_ports_of_their_own() -> None:
+    (line,) = problems("plane_api", "plane_graphql", plane_graphql_port=8000)
+    assert "plane_graphql_port is 8000" in line
+    assert "plane_api_port is 8000 on the same host" in line
+
+
+@pytest.mark.parametrize("key", ["60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5", "django-insecure-abc", "lab-only-x"])
+@pytest.mark.parametrize("name", ["plane_release_secret_key", "plane_release_live_server_secret_key"])
+def test_a_published_key_is_refused_outside_staging_and_never_shown(name: str, key: str) -> None:
+    (line,) = problems(**{name: key})
+    assert line.startswith(f"{name} is (hidden)")
+    assert key not in line
+    assert problems(**{name: key, "plane_environment": "staging"}) == []
+
+
+@pytest.mark.parametrize("name", ["plane_api_variables", "plane_release_variables"])
+def test_a_variable_cannot_change_the_process_model_behind_the_inventorys_back(name: str) -> None:
+    (line,) = problems(**{name: {"GUNICORN_THREADS": "1"}})
+    assert "whose setting is plane_api_threads" in line
+    (line,) = problems(**{name: {"GUNICORN_CMD_ARGS": "--threads 1"}})
+    assert "unseen" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("plane_api_thread", "plane_api_threads"),
+        ("plane_graphql_worker_clas", "plane_graphql_worker_class"),
+        ("plane_release_sorce", "plane_release_source"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(name: str, closest: str) -> None:
+    (line,) = problems(**{name: 4})
+    assert f"{name} is 4. Allowed: a known variable; the nearest is {closest}" in line
+
+
+def test_a_git_source_needs_a_version() -> None:
+    assert any("plane_release_version" in line for line in problems(plane_release_source="git@git.example.com:x/y.git"))
+    assert problems(plane_release_source="git@git.example.com:x/y.git", plane_release_version="v1") == []
+
+
+def test_uvicorn_may_have_more_slots_than_threads_since_it_has_no_bound() -> None:
+    assert problems(plane_api_worker_class="", plane_api_slots=64) == []
+
+
+def test_the_file_and_line_to_change_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "community" / "group_vars" / "community"
+    folder.mkdir(parents=True)
+    (folder / "api.yml").write_text("---\nplane_api_workers: 2\nplane_api_threads: 0\n")
+    (found,) = validate(settings(plane_api_threads=0), SPECS, ["plane_api"], tmp_path / "community")
+    assert found.where == "inventories/community/group_vars/community/api.yml:3"
+
+
+def test_sizes_are_whole_numbers_of_binary_units() -> None:
+    assert parse_size("2GiB") == 2 * 1024**3
+    assert parse_size("512MiB") == 512 * 1024**2
+
+
+@given(st.text())
+def test_no_text_is_a_size_or_a_pattern_by_accident(text: str) -> None:
+    try:
+        assert parse_size(text) > 0
+    except ValueError as error:
+        assert "is no size" in str(error)  # noqa: PT017 - the point is that it is this error and no other
+    assert isinstance(is_pattern(text), bool)
+
+
+def test_environments_are_counted_once() -> None:
+    assert environments_spanned({"a": "staging", "b": "staging", "c": "cloud"}) == ["cloud", "staging"]
