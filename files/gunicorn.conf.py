@@ -1,113 +1,194 @@
-"""Hooks of gunicorn: a worker is warm before it serves, and preloads where that is safe.
+"""Hooks of gunicorn: a worker is warm before it serves, and the application is loaded once where that is safe.
 
-Nothing here sets the process model: class, workers and threads are on the command line. Read from the environment:
+Nothing here sets the process model: class, workers and threads are on the command line, which wins over this file.
+It works with any application: one that is not Django has no URLconf to load. Read from the environment:
 
-    GUNICORN_PRELOAD      auto, true or false (default). auto: preload where the check below passes. true: refuse to
-                          start where it does not.
-    GUNICORN_APPLICATION  module:object of the application; the entrypoint exports it.
+    GUNICORN_PRELOAD      auto, true or false (default). auto: load the application before the fork where the check
+                          below allows it, and say in the log why not. true: refuse to start where it does not.
+    GUNICORN_APPLICATION  module:object that gunicorn runs; the entrypoint exports it. Preload has to know it.
+    GUNICORN_WARM_UP      modules, separated by blanks, that a worker imports before it serves: what views import late.
     GUNICORN_BIND         where gunicorn listens; a Unix socket is reached by admission alone.
+
+Exit status: 64 for a GUNICORN_PRELOAD that is none of its words, 1 where it is true and the check does not allow it.
+
+On SIGHUP gunicorn reads this file again; what was decided about preload stays. A preloaded application keeps its code.
 """
+
+from __future__ import annotations
 
 import gc
 import importlib
 import os
+import socket
+import stat
 import sys
+import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
+
+# The decision of this process, for the next time that it reads this file: "<pid>:on" or "<pid>:off".
+DECIDED = "GUNICORN_PRELOAD_DECIDED"
 
 # The file that a worker touches to say that it lives must not wait for a disk.
-worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - memory, not a shared /tmp
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108 - memory, not /tmp
+
+# gunicorn 25.1 and newer: a socket that takes commands, among them "more workers". Nobody here uses it.
+control_socket_disable = True
 
 if os.environ.get("GUNICORN_BIND", "").startswith("unix:"):
-    # The socket's folder admits only admission, which sets X-Forwarded-* itself and drops a client's own.
+    # Only admission reaches the socket. It sets these headers itself and drops a client's own, so they are believed:
+    # gunicorn does so on every Unix socket, uvicorn only when told.
     forwarded_allow_ips = "*"
+    # But nothing more than it sets. A client's SCRIPT_NAME would move the path, so that admission and Django see two
+    # different routes; an X-Forwarded-Ssl that contradicts X-Forwarded-Proto would be answered with 400.
+    forwarder_headers = ""
+    secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 
-def load_urlconf() -> None:
-    """Load Django's URLconf, which Django itself leaves to the first request; anything but Django has none."""
+def warm_up() -> None:
+    """Load what Django leaves to the first request: the URLconf with all views, and the modules of GUNICORN_WARM_UP."""
+    for module in os.environ.get("GUNICORN_WARM_UP", "").split():
+        importlib.import_module(module)
     if "django" not in sys.modules:
         return
     from django.conf import settings
     from django.urls import get_resolver
 
     if settings.configured and getattr(settings, "ROOT_URLCONF", None):
-        resolver = get_resolver()
-        _ = resolver.url_patterns
-        _ = resolver.namespace_dict
+        # Reading it walks through every include.
+        _ = get_resolver().reverse_dict
 
 
-def load_application() -> None:
-    module, _, _ = os.environ["GUNICORN_APPLICATION"].partition(":")
-    sys.path.insert(0, os.getcwd())
-    importlib.import_module(module)
-    load_urlconf()
-
-
-def reason_against_preload() -> str:
-    """Why the application must not be loaded before the fork; empty where it may.
-
-    A thread does not survive a fork, and a connection would be shared by all workers. So a child loads the application
-    and counts both, before gunicorn itself has opened anything.
-    """
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
+def descriptors() -> dict[int, str]:
+    """Open file descriptors that a fork must not share: all but files and terminals. Number -> what it is."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
         try:
-            before = sockets()
-            load_application()
-            threads = len(os.listdir("/proc/self/task"))
-            opened = len(sockets() - before)
-            reason = ""
-            if threads > 1:
-                reason = f"{threads} threads run after loading the application"
-            elif opened:
-                reason = f"{opened} connections are open after loading the application"
-        except BaseException as error:
-            reason = f"the application does not load: {error!r}"
-        os.write(write_end, reason.encode()[:4000])
-        os._exit(0)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as answer:
-        reason = answer.read().decode()
-    os.waitpid(child, 0)
-    return reason
-
-
-def sockets() -> set[str]:
-    found = set()
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
+            mode = os.fstat(int(name)).st_mode
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # the one that listed the folder
             continue
-        if target.startswith("socket:"):
-            found.add(target)
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISCHR(mode)):
+            found[int(name)] = target
     return found
 
 
-def decide_preload(wanted: str) -> bool:
-    if wanted not in ("auto", "true"):
-        return False
+def described(descriptor: int, target: str) -> str:
+    """What a person would call it: the address that a socket is connected to."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as opened:
+            peer = opened.getpeername()
+        return f"a connection to {':'.join(map(str, peer[:2])) if isinstance(peer, tuple) else peer}"
+    except OSError:
+        return target
+
+
+def reason_against_sharing() -> str:
+    """Load the application in this process, and say why processes forked from it must not share it; or nothing.
+
+    A thread does not survive a fork, and a connection would be used by all workers at once.
+    """
+    from gunicorn.util import import_app
+
+    before = descriptors()
+    import_app(os.environ["GUNICORN_APPLICATION"])
+    warm_up()
+    running = len(os.listdir("/proc/self/task"))
+    if running > 1:
+        names = ", ".join(thread.name for thread in threading.enumerate())
+        return f"{running} threads run after loading the application ({names})"
+    opened = {number: target for number, target in descriptors().items() if before.get(number) != target}
+    if opened:
+        what = ", ".join(described(number, target) for number, target in opened.items())
+        return f"something is left open after loading the application: {what}"
+    return ""
+
+
+def reason_against_preload() -> str:
+    """Why the application must not be loaded before the fork; empty where it may. A child tries it and ends."""
+    if not os.environ.get("GUNICORN_APPLICATION"):
+        return "GUNICORN_APPLICATION is not set"
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            # What the application says while it loads is said again when gunicorn loads it.
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            reason = reason_against_sharing()
+            status = 0 if not reason else 1
+        except BaseException as error:
+            reason = f"the application does not load: {type(error).__name__}: {error}"
+        finally:
+            os.write(write_end, " ".join(reason.split()).encode(errors="replace")[:1000])
+            # Neither exit handlers nor buffers of the parent.
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    os.close(write_end)
+    # Not to the end: a process that the application started may still hold the other end.
+    os.set_blocking(read_end, False)
+    try:
+        reason = os.read(read_end, 4096).decode(errors="replace")
+    except BlockingIOError:
+        reason = ""
+    os.close(read_end)
+    if ended and not reason:
+        return f"the check ended with status {os.waitstatus_to_exitcode(ended)}"
+    return reason
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def decide_preload() -> tuple[bool, str]:
+    """Whether to preload, and a sentence for the log."""
+    wanted = os.environ.get("GUNICORN_PRELOAD") or "false"
+    if wanted not in ("auto", "true", "false"):
+        refuse(64, f"GUNICORN_PRELOAD is {wanted!r}, allowed are auto, true and false")
+    if wanted == "false":
+        return False, "off"
+    pid, _, decided = os.environ.get(DECIDED, "").partition(":")
+    if pid == str(os.getpid()):
+        return decided == "on", decided
     began = time.monotonic()
     reason = reason_against_preload()
     if reason and wanted == "true":
-        sys.exit(f"GUNICORN_PRELOAD is true, but preloading is not safe: {reason}")
-    verdict = f"off: {reason}" if reason else "on"
-    print(f"preload {verdict} (checked in {time.monotonic() - began:.1f} s)", file=sys.stderr, flush=True)
-    return not reason
+        refuse(1, f"GUNICORN_PRELOAD is 'true', but {reason}. Allowed here: auto or false")
+    os.environ[DECIDED] = f"{os.getpid()}:{'off' if reason else 'on'}"
+    return not reason, f"{f'off, {reason}' if reason else 'on'} (checked in {time.monotonic() - began:.1f} s)"
 
 
-preload_app = decide_preload(os.environ.get("GUNICORN_PRELOAD", "false"))
+preload_app, PRELOAD_VERDICT = decide_preload()
+
+
+def on_starting(server: Any) -> None:
+    """In the master, once, before it listens and before it tells systemd that it is ready."""
+    server.log.info("Preload: %s", PRELOAD_VERDICT)
+    if server.cfg.preload_app:
+        warm_up()
 
 
 def when_ready(server: Any) -> None:
-    """In the master, before the first worker: with preload, load what workers share and keep the collector off it."""
+    """In the master, right before the first fork: keep the collector from writing to memory that workers share."""
     if server.cfg.preload_app:
-        load_urlconf()
         gc.collect()
         gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """In each worker, a recycled one too, after loading the application and before the first request."""
-    load_urlconf()
+    """In each worker, a recycled one too, after loading the application and before it takes a request."""
+    began = time.monotonic()
+    try:
+        warm_up()
+    except Exception:
+        # A release that does not load must not start. But a service that runs must not end because one of its workers
+        # was replaced while, say, the database was away: Django tries again with the first request.
+        if worker.age <= worker.cfg.workers:
+            raise
+        worker.log.exception("Worker %s serves without warm-up", worker.pid)
+    else:
+        worker.log.info("Worker %s is warm (%.1f s)", worker.pid, time.monotonic() - began)
