@@ -51,12 +51,10 @@ def warm_up() -> None:
         importlib.import_module(module)
     if "django" not in sys.modules:
         return
-    from django.conf import settings
-    from django.urls import get_resolver
-
+    settings = importlib.import_module("django.conf").settings
     if settings.configured and getattr(settings, "ROOT_URLCONF", None):
         # Reading it walks through every include.
-        _ = get_resolver().reverse_dict
+        _ = importlib.import_module("django.urls").get_resolver().reverse_dict
 
 
 def descriptors() -> dict[int, str]:
@@ -78,7 +76,8 @@ def described(descriptor: int, target: str) -> str:
     try:
         with socket.socket(fileno=os.dup(descriptor)) as opened:
             peer = opened.getpeername()
-        return f"a connection to {':'.join(map(str, peer[:2])) if isinstance(peer, tuple) else peer}"
+        address = ":".join(map(str, peer[:2])) if isinstance(peer, tuple) else peer
+        return f"to {address}" if address else target
     except OSError:
         return target
 
@@ -88,10 +87,8 @@ def reason_against_sharing() -> str:
 
     A thread does not survive a fork, and a connection would be used by all workers at once.
     """
-    from gunicorn.util import import_app
-
     before = descriptors()
-    import_app(os.environ["GUNICORN_APPLICATION"])
+    importlib.import_module("gunicorn.util").import_app(os.environ["GUNICORN_APPLICATION"])
     warm_up()
     running = len(os.listdir("/proc/self/task"))
     if running > 1:
@@ -100,7 +97,8 @@ def reason_against_sharing() -> str:
     opened = {number: target for number, target in descriptors().items() if before.get(number) != target}
     if opened:
         what = ", ".join(described(number, target) for number, target in opened.items())
-        return f"something is left open after loading the application: {what}"
+        are = "connection is" if len(opened) == 1 else "connections are"
+        return f"{len(opened)} {are} open after loading the application ({what})"
     return ""
 
 
@@ -157,9 +155,9 @@ def decide_preload() -> tuple[bool, str]:
     began = time.monotonic()
     reason = reason_against_preload()
     if reason and wanted == "true":
-        refuse(1, f"GUNICORN_PRELOAD is 'true', but {reason}. Allowed here: auto or false")
+        refuse(1, f"GUNICORN_PRELOAD is true, but preloading is not safe: {reason}. Allowed here: auto or false")
     os.environ[DECIDED] = f"{os.getpid()}:{'off' if reason else 'on'}"
-    return not reason, f"{f'off, {reason}' if reason else 'on'} (checked in {time.monotonic() - began:.1f} s)"
+    return not reason, f"{f'off: {reason}' if reason else 'on'} (checked in {time.monotonic() - began:.1f} s)"
 
 
 preload_app, PRELOAD_VERDICT = decide_preload()
@@ -167,7 +165,7 @@ preload_app, PRELOAD_VERDICT = decide_preload()
 
 def on_starting(server: Any) -> None:
     """In the master, once, before it listens and before it tells systemd that it is ready."""
-    server.log.info("Preload: %s", PRELOAD_VERDICT)
+    server.log.info("preload %s", PRELOAD_VERDICT)
     if server.cfg.preload_app:
         warm_up()
 

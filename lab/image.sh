@@ -2,6 +2,8 @@
 # Builds the image of a lab host: Debian with systemd and SSH, and the packages that a lab host may need,
 # so that no converge of the lab downloads anything. The image's tag is a hash of this file.
 # usage: image.sh NAME:TAG
+# The hooks' $1 is mmdebstrap's, not this script's.
+# shellcheck disable=SC2016
 set -euo pipefail
 
 work=$(mktemp -d)

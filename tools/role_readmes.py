@@ -31,7 +31,11 @@ def default_of(options: dict[str, Any], defaults: dict[str, Any], name: str) -> 
         return "from the tier"
     if isinstance(value, list) and value:
         return "see defaults/main.yml" if isinstance(value[0], dict) else f"`{', '.join(map(str, value))}`"
-    return "`null`" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value!r}`".replace("'", '"')
+    return (
+        "`null`"
+        if value is None
+        else f"`{str(value).lower() if isinstance(value, bool) else value!r}`".replace("'", '"')
+    )
 
 
 def table(role: str) -> str:

@@ -15,7 +15,7 @@ from ansible.template import trust_as_template
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import settings  # noqa: E402
+from process_model import settings
 
 ROLES = Path(__file__).resolve().parent.parent / "roles"
 PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE)

@@ -8,14 +8,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible import constants
 
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import report  # noqa: E402
+from process_model import report
 
 display = Display()
 
@@ -54,9 +55,9 @@ class ActionModule(ActionBase):
         display.display("")
         display.display(headings)
         for row, line in zip(found, lines):
-            display.display(line, color=C.COLOR_OK if row.match else C.COLOR_ERROR)
+            display.display(line, color=constants.COLOR_OK if row.match else constants.COLOR_ERROR)
         for host in silent:
-            display.display(f"{host}  gave no answer: it failed in an earlier step", color=C.COLOR_ERROR)
+            display.display(f"{host}  gave no answer: it failed in an earlier step", color=constants.COLOR_ERROR)
         display.display(f"report: {path}\n")
 
         problems = report.mismatch_lines(document) + [f"{host}: no answer, see its failure above" for host in silent]

@@ -12,9 +12,9 @@ from ansible.errors import AnsibleFilterError
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model.environment import environment_line  # noqa: E402
-from process_model.releases import kind_of  # noqa: E402
-from process_model.settings import parse_size  # noqa: E402
+from process_model.environment import environment_line
+from process_model.releases import kind_of
+from process_model.settings import parse_size
 
 DOCUMENTATION = r"""
 name: environment_file

@@ -47,6 +47,7 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.process_model.releases import to_prune
 
 

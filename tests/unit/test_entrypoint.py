@@ -1,270 +1,416 @@
-"""The entrypoint, by running the rendered script: first against a gunicorn that only records, then for real."""
+"""files/entrypoint.sh.j2: first against a stub gunicorn that records its arguments and environment, then for real."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import hashlib
+import json
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import jinja2
 import pytest
+from entrypoint_process import PYTHONS, SYSTEM_PATH, Service, eventually, executable, render, write_project
 
-ROOT = Path(__file__).resolve().parents[2]
-RECORDER = """#!/bin/sh
-printf '%s\\n' "$@" >"$RECORD"
-env >"$RECORD.env"
-"""
-MANAGE = """import os, sys
-with open(os.environ["RECORD"] + ".steps", "a") as steps:
-    steps.write(" ".join(sys.argv[1:]) + "\\n")
-if os.environ.get("FAIL") == sys.argv[1]:
-    sys.exit(7)
-"""
-ALLOWED = "LANG HOME TMPDIR SSL_CERT_FILE".split()
-
-
-def render(prestart: list[str] | None = None, service: str = "plane-api") -> str:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
-    environment.filters["quote"] = __import__("shlex").quote
-    text = (ROOT / "files/entrypoint.sh.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
-        ansible_managed="Ansible managed",
-        entrypoint_service=service,
-        entrypoint_wsgi="plane.wsgi:application",
-        entrypoint_asgi="plane.asgi:application",
-        entrypoint_prestart=prestart or [],
-    )
+UVICORN = "uvicorn.workers.UvicornWorker"
+NUMBERS = {
+    "GUNICORN_WORKERS": (1, 128),
+    "GUNICORN_THREADS": (1, 512),
+    "PORT": (1, 65535),
+    "GUNICORN_MAX_REQUESTS": (0, 999999),
+    "GUNICORN_MAX_REQUESTS_JITTER": (0, 999999),
+    "GUNICORN_WORKER_CONNECTIONS": (1, 100000),
+    "GUNICORN_TIMEOUT": (1, 86400),
+    "GUNICORN_GRACEFUL_TIMEOUT": (1, 86400),
+}
+NO_NUMBERS = ["", " ", "-1", "+2", "8x", "x8", "1e3", "0x10", "08", "007", "2.0", "8 ", " 8", "8\n", "two", "1_000",
+              "1000000", "99999999999999999999", "$(id)", "8;id", "٨", "８"]  # fmt: skip
 
 
-class Entrypoint:
-    """A rendered entrypoint in a folder with manage.py, and a recording gunicorn on PATH."""
+@dataclass
+class Run:
+    status: int
+    out: str
+    error: str
+    # How gunicorn was called; None where it was not.
+    arguments: list[str] | None
+    environment: dict[str, str]
+    steps: list[str]
 
-    def __init__(self, folder: Path, prestart: list[str] | None = None) -> None:
+    def option(self, name: str) -> str | None:
+        assert self.arguments is not None, self.error
+        assert self.arguments.count(name) <= 1
+        return self.arguments[self.arguments.index(name) + 1] if name in self.arguments else None
+
+
+class Stub:
+    """A machine on which `gunicorn` only writes down how it was called."""
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.script = folder / "entrypoint.sh"
-        self.script.write_text(render(prestart))
-        self.script.chmod(0o755)
-        (folder / "manage.py").write_text(MANAGE)
-        programs = folder / "bin"
-        programs.mkdir()
-        (programs / "gunicorn").write_text(RECORDER)
-        (programs / "gunicorn").chmod(0o755)
-        (programs / "python").symlink_to(sys.executable)
-        self.record = folder / "record"
+        self.bin = folder / "bin"
+        self.work = write_project(folder / "work")
+        record = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open('called', 'w'))"
+        executable(self.bin / "gunicorn", f'#!/bin/bash\nexec {sys.executable} -c "{record}" "$@"\n')
+        self.python(f'exec {sys.executable} "$@"')
 
-    def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-        environment = {**kept, "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin", "RECORD": str(self.record), **variables}
-        # The interpreter of the tests, with its packages, through a link in another folder.
-        environment.setdefault("PYTHONPATH", next(path for path in sys.path if path.endswith("site-packages")))
-        return subprocess.run([self.script], cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+    def python(self, line: str) -> None:
+        executable(self.bin / "python", f"#!/bin/bash\n{line}\n")
 
-    def arguments(self, **variables: str) -> list[str]:
-        done = self.run(**variables)
-        assert done.returncode == 0, done.stderr
-        return self.record.read_text().splitlines()
+    def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        chosen = {"PATH": f"{self.bin}:{SYSTEM_PATH}", "GUNICORN_WORKERS": "2", "LC_ALL": "C.UTF-8", **settings}
+        return {name: value for name, value in chosen.items() if value != "<unset>"}
 
-    def steps(self) -> list[str]:
-        path = Path(f"{self.record}.steps")
-        return path.read_text().splitlines() if path.exists() else []
+    def run(self, settings: Mapping[str, str] | None = None, prestart: Sequence[str] = (), script: str = "") -> Run:
+        for name in ("called", "steps"):
+            (self.work / name).unlink(missing_ok=True)
+        path = executable(self.folder / "entrypoint.sh", script or render(prestart))
+        done = subprocess.run(
+            ["/bin/bash", path],
+            cwd=self.work,
+            env=self.environment(settings or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        called = self.work / "called"
+        arguments, environment = json.loads(called.read_text()) if called.exists() else (None, {})
+        steps = self.work / "steps"
+        lines = steps.read_text().splitlines() if steps.exists() else []
+        return Run(done.returncode, done.stdout, done.stderr, arguments, environment, lines)
+
+    def refused(self, settings: Mapping[str, str]) -> str:
+        """The one line on stderr; nothing was started, not even a step."""
+        run = self.run(settings, prestart=["wait_for_db"])
+        assert run.status == 64, (settings, run)
+        assert run.arguments is None
+        assert run.steps == []
+        assert run.error.count("\n") == 1
+        assert run.error.startswith("plane-api: ")
+        return run.error
 
 
 @pytest.fixture
-def entrypoint(tmp_path: Path) -> Entrypoint:
-    return Entrypoint(tmp_path)
+def stub(tmp_path: Path) -> Stub:
+    return Stub(tmp_path)
 
 
-def value(arguments: list[str], flag: str) -> str:
-    assert arguments.count(flag) == 1, arguments
-    return arguments[arguments.index(flag) + 1]
+# --- what gunicorn is called with -------------------------------------------------------------------------------------
 
 
-def test_gthread_is_wsgi_with_threads(entrypoint: Entrypoint) -> None:
-    arguments = entrypoint.arguments(GUNICORN_WORKER_CLASS="gthread", GUNICORN_WORKERS="2", GUNICORN_THREADS="8")
-    assert arguments == [
-        "--workers", "2", "--max-requests", "1200", "--max-requests-jitter", "1000", "--access-logfile", "-",
-        "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--threads", "8", "plane.wsgi:application",
+def test_the_rest_deployment_of_the_proposal(stub: Stub) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": "2", "GUNICORN_THREADS": "8"})
+    assert run.status == 0
+    assert run.arguments == [
+        "--workers", "2", "--bind", "0.0.0.0:8000", "--max-requests", "1200", "--max-requests-jitter", "1000",
+        "--access-logfile", "-", "--worker-class", "gthread", "--threads", "8", "plane.wsgi:application",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("variables", [{}, {"GUNICORN_WORKER_CLASS": ""}, {"GUNICORN_WORKER_CLASS": "uvicorn"}])
-def test_empty_unset_or_uvicorn_is_asgi(entrypoint: Entrypoint, variables: dict[str, str]) -> None:
-    arguments = entrypoint.arguments(**variables)
-    assert value(arguments, "--worker-class") == "uvicorn.workers.UvicornWorker"
-    assert arguments[-1] == "plane.asgi:application"
-    assert "--threads" not in arguments
+def test_the_graphql_deployment_of_the_proposal(stub: Stub) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": "<unset>", "GUNICORN_WORKERS": "2"})
+    assert run.status == 0
+    assert run.arguments == [
+        "--workers", "2", "--bind", "0.0.0.0:8000", "--max-requests", "1200", "--max-requests-jitter", "1000",
+        "--access-logfile", "-", "--worker-class", UVICORN, "plane.asgi:application",
+    ]  # fmt: skip
 
 
-def test_the_class_of_the_package_uvicorn_worker_is_taken_where_it_is_installed(entrypoint: Entrypoint) -> None:
-    packages = entrypoint.folder / "packages"
-    (packages / "uvicorn_worker").mkdir(parents=True)
-    (packages / "uvicorn_worker" / "__init__.py").touch()
-    arguments = entrypoint.arguments(PYTHONPATH=str(packages))
-    assert value(arguments, "--worker-class") == "uvicorn_worker.UvicornWorker"
+@pytest.mark.parametrize("value", ["<unset>", "", "uvicorn"])
+def test_removing_the_class_is_the_way_back_to_uvicorn(stub: Stub, value: str) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": value, "GUNICORN_THREADS": "8"})
+    assert (run.option("--worker-class"), run.option("--threads")) == (UVICORN, None)
+    assert run.arguments is not None
+    assert run.arguments[-1] == "plane.asgi:application"
 
 
-def test_no_uvicorn_at_all_is_said(entrypoint: Entrypoint) -> None:
-    # An interpreter without site-packages has none.
-    bare = entrypoint.folder / "bin/python"
-    bare.unlink()
-    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
-    bare.chmod(0o755)
-    done = entrypoint.run(PYTHONPATH="")
-    assert (done.returncode, done.stderr) == (
-        69,
-        "plane-api: no uvicorn worker class is installed (uvicorn, uvicorn-worker)\n",
+@pytest.mark.parametrize(
+    ("settings", "option", "value"),
+    [
+        ({"GUNICORN_WORKERS": "1"}, "--workers", "1"),
+        ({"GUNICORN_WORKERS": "128"}, "--workers", "128"),
+        ({"GUNICORN_THREADS": "<unset>"}, "--threads", "8"),
+        ({"GUNICORN_THREADS": "1"}, "--threads", "1"),
+        ({"PORT": "9000"}, "--bind", "0.0.0.0:9000"),
+        ({"PORT": "9000", "GUNICORN_BIND": "unix:/run/x/gunicorn.sock"}, "--bind", "unix:/run/x/gunicorn.sock"),
+        ({"GUNICORN_BIND": ""}, "--bind", "0.0.0.0:8000"),
+        ({"GUNICORN_MAX_REQUESTS": "1000"}, "--max-requests", "1000"),
+        ({"GUNICORN_MAX_REQUESTS": "0"}, "--max-requests", "0"),
+        ({"GUNICORN_MAX_REQUESTS_JITTER": "0"}, "--max-requests-jitter", "0"),
+        ({}, "--worker-connections", None),
+        ({"GUNICORN_WORKER_CONNECTIONS": "8"}, "--worker-connections", "8"),
+        ({}, "--timeout", None),
+        ({"GUNICORN_TIMEOUT": "90"}, "--timeout", "90"),
+        ({}, "--graceful-timeout", None),
+        ({"GUNICORN_GRACEFUL_TIMEOUT": "60"}, "--graceful-timeout", "60"),
+        ({}, "--config", None),
+        ({"GUNICORN_CONFIG": ""}, "--config", None),
+        ({"GUNICORN_CONFIG": "bare.py", "GUNICORN_PRELOAD": "true"}, "--config", "bare.py"),
+        ({"GUNICORN_CMD_ARGS": ""}, "--preload", None),
+    ],
+)
+def test_a_setting_becomes_an_argument(stub: Stub, settings: dict[str, str], option: str, value: str | None) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": "gthread", **settings})
+    assert run.status == 0, run.error
+    assert run.option(option) == value
+
+
+@pytest.mark.parametrize(("worker_class", "application"), [("gthread", "plane.wsgi"), ("uvicorn", "plane.asgi")])
+def test_the_hooks_are_told_what_gunicorn_runs(stub: Stub, worker_class: str, application: str) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": worker_class})
+    assert run.environment["GUNICORN_APPLICATION"] == f"{application}:application"
+
+
+def test_another_project_has_other_applications(stub: Stub) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": "gthread"}, script=render(application="shop.config"))
+    assert run.arguments is not None
+    assert run.arguments[-1] == "shop.config.wsgi:application"
+
+
+def test_gunicorn_takes_the_place_of_the_script(tmp_path: Path) -> None:
+    stub = Stub(tmp_path)
+    executable(stub.bin / "gunicorn", "#!/bin/bash\necho $$ >gunicorn.pid\n")
+    script = executable(tmp_path / "entrypoint.sh", render(["wait_for_db"]))
+    started = subprocess.Popen(
+        ["/bin/bash", script], cwd=stub.work, env=stub.environment({}), stdout=subprocess.DEVNULL
     )
+    assert started.wait(30) == 0
+    assert int((stub.work / "gunicorn.pid").read_text()) == started.pid
 
 
-@pytest.mark.parametrize("name", ["gthred", "gevent", "eventlet", "sync", "tornado", "GTHREAD", "gthread ", "uvicorn.workers.UvicornWorker"])
-def test_any_other_class_is_refused_with_one_line(entrypoint: Entrypoint, name: str) -> None:
-    done = entrypoint.run(GUNICORN_WORKER_CLASS=name)
-    assert done.returncode == 64
-    assert done.stderr == (
-        f"plane-api: GUNICORN_WORKER_CLASS is '{name}', allowed are gthread and uvicorn (or unset, which is uvicorn)\n"
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["sync", "gevent", "eventlet", "tornado", "gthreads", "GTHREAD", "gthread ", " ", "gthread\nx", UVICORN, "$(id)"],
+)
+def test_any_other_class_is_refused(stub: Stub, value: str) -> None:
+    said = stub.refused({"GUNICORN_WORKER_CLASS": value})
+    assert "GUNICORN_WORKER_CLASS is " in said
+    assert "allowed are gthread and uvicorn" in said
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused(stub: Stub, name: str) -> None:
+    low, high = NUMBERS[name]
+    for value in [*NO_NUMBERS, str(low - 1), str(high + 1)]:
+        for worker_class in ("gthread", "uvicorn") if value == "8x" else ("uvicorn",):
+            said = stub.refused({name: value, "GUNICORN_WORKER_CLASS": worker_class})
+            assert f"{name} is " in said
+            assert value.strip() in said
+            assert " to " in said
+
+
+def test_workers_have_no_default(stub: Stub) -> None:
+    assert "GUNICORN_WORKERS is not set" in stub.refused({"GUNICORN_WORKERS": "<unset>"})
+
+
+def test_fewer_connections_than_threads_are_refused(stub: Stub) -> None:
+    settings = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_THREADS": "8", "GUNICORN_WORKER_CONNECTIONS": "7"}
+    assert "GUNICORN_WORKER_CONNECTIONS is '7', allowed is a whole number from 8" in stub.refused(settings)
+
+
+@pytest.mark.parametrize("value", ["--threads 99", "--timeout 60", " "])
+def test_arguments_behind_the_entrypoints_back_are_refused(stub: Stub, value: str) -> None:
+    assert f"GUNICORN_CMD_ARGS is '{value}'" in stub.refused({"GUNICORN_CMD_ARGS": value})
+
+
+@pytest.mark.parametrize("value", ["missing.py", "plane", "python:settings"])
+def test_a_configuration_that_is_no_file_is_refused(stub: Stub, value: str) -> None:
+    assert f"GUNICORN_CONFIG is '{value}'" in stub.refused({"GUNICORN_CONFIG": value})
+
+
+@pytest.mark.parametrize("value", ["yes", "True", "1", "auto "])
+def test_a_preload_that_is_none_is_refused(stub: Stub, value: str) -> None:
+    said = stub.refused({"GUNICORN_PRELOAD": value, "GUNICORN_CONFIG": "bare.py"})
+    assert f"GUNICORN_PRELOAD is '{value}', allowed are auto, true and false" in said
+
+
+def test_preload_without_the_file_that_does_it_is_refused(stub: Stub) -> None:
+    assert "allowed only with GUNICORN_CONFIG" in stub.refused({"GUNICORN_PRELOAD": "true"})
+
+
+def test_without_gunicorn_it_says_so(stub: Stub) -> None:
+    (stub.bin / "gunicorn").unlink()
+    run = stub.run({"PATH": f"{stub.bin}:/usr/bin:/bin"})
+    assert (run.status, run.error.count("\n")) == (69, 1)
+    assert "gunicorn is not installed" in run.error
+
+
+# --- which uvicorn ----------------------------------------------------------------------------------------------------
+
+
+def package(folder: Path, name: str, *modules: str) -> None:
+    for module in ("__init__", *modules):
+        path = folder / name / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("raise SystemExit('nobody may import this only to find it')")
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ({"uvicorn": ["workers"]}, "uvicorn.workers.UvicornWorker"),
+        ({"uvicorn": ["workers"], "uvicorn_worker": []}, "uvicorn_worker.UvicornWorker"),
+        ({"uvicorn": [], "uvicorn_worker": []}, "uvicorn_worker.UvicornWorker"),
+        ({"uvicorn": []}, None),
+        ({}, None),
+    ],
+)
+def test_the_class_is_where_it_is_installed(stub: Stub, installed: dict[str, list[str]], expected: str | None) -> None:
+    site = stub.folder / "site"
+    for name, modules in installed.items():
+        package(site, name, *modules)
+    # Without the site-packages of the tests, which have a uvicorn of their own.
+    stub.python(f'PYTHONPATH={site} exec {sys.executable} -S "$@"')
+    run = stub.run(prestart=["wait_for_db"])
+    if expected:
+        assert run.option("--worker-class") == expected
+    else:
+        assert (run.status, run.arguments, run.steps) == (69, None, [])
+        assert "no uvicorn worker class is installed" in run.error
+
+
+def test_the_python_beside_gunicorn_is_asked(stub: Stub) -> None:
+    """The one that comes first on PATH may be another."""
+    first = stub.folder / "first"
+    executable(first / "python", f'#!/bin/bash\nexec {sys.executable} -S "$@"\n')
+    run = stub.run({"PATH": f"{first}:{stub.bin}:{SYSTEM_PATH}"})
+    assert run.option("--worker-class") == UVICORN
+
+
+def test_gthread_needs_no_uvicorn(stub: Stub) -> None:
+    stub.python("exit 1")
+    assert stub.run({"GUNICORN_WORKER_CLASS": "gthread"}).status == 0
+
+
+# --- the steps before gunicorn ----------------------------------------------------------------------------------------
+
+
+def test_steps_run_in_order_and_each_word_arrives_as_it_is(stub: Stub) -> None:
+    run = stub.run(prestart=["wait_for_db", "collectstatic --noinput", "echo $HOME;id * `id` 'x'"])
+    assert run.status == 0, run.error
+    assert run.steps == ["wait_for_db", "collectstatic|--noinput", "echo|$HOME;id|*|`id`|'x'"]
+
+
+def test_a_step_that_fails_ends_it_with_its_status(stub: Stub) -> None:
+    run = stub.run(prestart=["wait_for_db", "fail 3", "collectstatic"])
+    assert (run.status, run.arguments, run.steps) == (3, None, ["wait_for_db", "fail|3"])
+    assert "the step 'fail' before gunicorn failed with exit status 3" in run.error
+
+
+def test_the_machine_signature_is_a_digest_that_stays(stub: Stub) -> None:
+    first, second = (stub.run(prestart=["register_instance $MACHINE_SIGNATURE"]) for _ in range(2))
+    assert first.status == 0, first.error
+    assert first.error == ""
+    assert first.steps == second.steps == [f"register_instance|{first.environment['MACHINE_SIGNATURE']}"]
+    signature = first.environment["MACHINE_SIGNATURE"]
+    assert len(signature) == len(hashlib.sha256().hexdigest())
+    assert signature != hashlib.sha256(b"").hexdigest()
+
+
+def test_the_machine_signature_is_taken_only_where_a_step_names_it() -> None:
+    assert "sha256sum" not in render(["wait_for_db", "echo $MACHINE_SIGNATURES"])
+
+
+def test_a_signal_ends_a_step_that_waits(stub: Stub) -> None:
+    script = executable(stub.folder / "entrypoint.sh", render(["wait_for_ever", "never"]))
+    started = subprocess.Popen(
+        ["/bin/bash", script], cwd=stub.work, env=stub.environment({}), stdout=subprocess.DEVNULL
     )
-    assert not entrypoint.record.exists()
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+    eventually((stub.work / "steps").exists)
+    waiting = int(children.read_text().split()[0])
+    began = time.monotonic()
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(30) == 143
+    assert time.monotonic() - began < 10
+    eventually(lambda: not Path(f"/proc/{waiting}").exists(), lambda: "the step still runs")
+    assert (stub.work / "steps").read_text().split() == ["wait_for_ever"]
 
 
-@pytest.mark.parametrize("wrong", ["", " ", "0", "-1", "8x", "1e3", "08", "+8", "8 ", " 8", "8.0", "99999999999999999999", "$(id)"])
-@pytest.mark.parametrize("name", ["GUNICORN_WORKERS", "GUNICORN_THREADS", "PORT"])
-def test_a_number_that_is_none_is_refused(entrypoint: Entrypoint, name: str, wrong: str) -> None:
-    done = entrypoint.run(GUNICORN_WORKER_CLASS="gthread", **{name: wrong})
-    assert done.returncode == 64
-    assert done.stderr.count("\n") == 1
-    assert f"{name} is '{wrong}', allowed is a whole number from 1 to" in done.stderr
-    assert not entrypoint.record.exists()
+# --- the script itself ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["GUNICORN_MAX_REQUESTS", "GUNICORN_MAX_REQUESTS_JITTER"])
-def test_recycling_may_be_switched_off_but_not_mistyped(entrypoint: Entrypoint, name: str) -> None:
-    assert value(entrypoint.arguments(**{name: "0"}), "--" + name[9:].lower().replace("_", "-")) == "0"
-    for wrong in ["-1", "1e3", "", "many"]:
-        assert entrypoint.run(**{name: wrong}).returncode == 64
-
-
-def test_optional_settings_are_passed_on_only_when_set(entrypoint: Entrypoint) -> None:
-    assert not {"--timeout", "--graceful-timeout", "--worker-connections", "--config"} & set(entrypoint.arguments())
-    config = entrypoint.folder / "hooks.py"
-    config.touch()
-    arguments = entrypoint.arguments(
-        GUNICORN_TIMEOUT="45", GUNICORN_GRACEFUL_TIMEOUT="20", GUNICORN_WORKER_CONNECTIONS="64", GUNICORN_CONFIG=str(config)
-    )
-    assert value(arguments, "--timeout") == "45"
-    assert value(arguments, "--graceful-timeout") == "20"
-    assert value(arguments, "--worker-connections") == "64"
-    assert value(arguments, "--config") == str(config)
-    for name in ("GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_TIMEOUT", "GUNICORN_WORKER_CONNECTIONS"):
-        assert entrypoint.run(**{name: "0"}).returncode == 64
-
-
-def test_the_bind_replaces_the_port(entrypoint: Entrypoint) -> None:
-    assert value(entrypoint.arguments(PORT="9000"), "--bind") == "0.0.0.0:9000"
-    assert value(entrypoint.arguments(PORT="9000", GUNICORN_BIND="unix:/run/x.sock"), "--bind") == "unix:/run/x.sock"
-
-
-def test_arguments_behind_its_back_are_refused(entrypoint: Entrypoint) -> None:
-    done = entrypoint.run(GUNICORN_CMD_ARGS="--threads 1")
-    assert done.returncode == 64
-    assert "GUNICORN_CMD_ARGS is '--threads 1', it has to be unset" in done.stderr
-
-
-def test_a_missing_configuration_file_is_refused(entrypoint: Entrypoint) -> None:
-    assert entrypoint.run(GUNICORN_CONFIG="/nowhere.py").returncode == 64
-
-
-def test_steps_run_in_their_order_before_gunicorn(tmp_path: Path) -> None:
-    entrypoint = Entrypoint(tmp_path, ["wait_for_db", "collectstatic --noinput", "say it's; $HOME"])
-    entrypoint.arguments()
-    assert entrypoint.steps() == ["wait_for_db", "collectstatic --noinput", "say it's; $HOME"]
-
-
-def test_a_failing_step_is_named_and_ends_the_start(tmp_path: Path) -> None:
-    entrypoint = Entrypoint(tmp_path, ["wait_for_db", "configure_instance", "clear_cache"])
-    done = entrypoint.run(FAIL="configure_instance")
-    assert done.returncode == 7
-    assert done.stderr == "plane-api: the step 'configure_instance' before gunicorn failed with exit status 7\n"
-    assert entrypoint.steps() == ["wait_for_db", "configure_instance"]
-    assert not entrypoint.record.exists()
-
-
-def test_settings_are_checked_before_any_step_runs(tmp_path: Path) -> None:
-    entrypoint = Entrypoint(tmp_path, ["wait_for_db"])
-    assert entrypoint.run(GUNICORN_WORKERS="none").returncode == 64
-    assert entrypoint.steps() == []
-
-
-def test_the_machine_signature_is_stable_and_only_computed_for_the_step_that_names_it(tmp_path: Path) -> None:
-    entrypoint = Entrypoint(tmp_path, ["register_instance $MACHINE_SIGNATURE"])
-    entrypoint.arguments()
-    entrypoint.arguments()
-    first, second = entrypoint.steps()
-    assert first == second
-    assert len(first.split()[1]) == 64
-    assert f"MACHINE_SIGNATURE={first.split()[1]}" in Path(f"{entrypoint.record}.env").read_text()
-    assert "sha256sum" not in render(["wait_for_db"])
-
-
-def test_the_application_is_exported_for_the_hooks(entrypoint: Entrypoint) -> None:
-    entrypoint.arguments(GUNICORN_WORKER_CLASS="gthread")
-    assert "GUNICORN_APPLICATION=plane.wsgi:application" in Path(f"{entrypoint.record}.env").read_text().splitlines()
-
-
-@pytest.mark.parametrize("prestart", [[], ["wait_for_db", "register_instance $MACHINE_SIGNATURE"]])
-def test_the_rendered_script_is_clean(tmp_path: Path, prestart: list[str]) -> None:
-    script = tmp_path / "entrypoint.sh"
-    script.write_text(render(prestart))
+@pytest.mark.parametrize(
+    "prestart", [[], ["wait_for_db"], ["wait_for_db", "register_instance $MACHINE_SIGNATURE", "echo $HOME 'x'"]]
+)
+def test_it_is_clean_for_shellcheck(tmp_path: Path, prestart: list[str]) -> None:
+    script = executable(tmp_path / "entrypoint.sh", render(prestart))
     done = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("worker_class", "server", "line"),
-    [("gthread", b"gunicorn", "Using worker: gthread"), ("", b"uvicorn", "Using worker: uvicorn.workers.UvicornWorker")],
-)
-def test_for_real_the_process_is_gunicorn_itself_and_gets_its_signals(
-    tmp_path: Path, worker_class: str, server: bytes, line: str, wait_for: Callable[..., None]
-) -> None:
-    package = tmp_path / "plane"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "wsgi.py").write_text(
-        "def application(environ, start_response):\n    start_response('200 OK', [('Content-Length', '2')])\n    return [b'ok']\n"
-    )
-    (package / "asgi.py").write_text(
-        "async def application(scope, receive, send):\n    if scope['type'] == 'http':\n"
-        "        await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
-        "        await send({'type': 'http.response.body', 'body': b'ok'})\n"
-    )
-    script = tmp_path / "entrypoint.sh"
-    script.write_text(render())
-    script.chmod(0o755)
-    path = str(tmp_path / "s")
-    programs = os.path.dirname(shutil.which("gunicorn", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "")
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [script], cwd=tmp_path, stdout=log, stderr=log,
-            env={"PATH": f"{programs}:/usr/bin:/bin", "GUNICORN_WORKER_CLASS": worker_class, "GUNICORN_BIND": f"unix:{path}"},
-        )  # fmt: skip
-    try:
-        wait_for(lambda: os.path.exists(path) and answers(path, server))
-        assert line in (tmp_path / "log").read_text()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+def test_names_are_quoted(stub: Stub) -> None:
+    run = stub.run({"GUNICORN_WORKER_CLASS": "x"}, script=render(service="a b'$(id)"))
+    assert run.error.startswith("a b'$(id): GUNICORN_WORKER_CLASS")
 
 
-def answers(path: str, server: bytes) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
-        connection.connect(path)
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        received = b""
-        while chunk := connection.recv(4096):
-            received += chunk
-    return received.startswith(b"HTTP/1.1 200") and b"erver: " + server in received
+# --- for real ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def most_at_once(answers: list[dict[str, Any]]) -> dict[int, int]:
+    """For each worker, the most requests that ran at one time."""
+    found: dict[int, int] = {}
+    for pid in {answer["pid"] for answer in answers}:
+        mine = [answer for answer in answers if answer["pid"] == pid]
+        found[pid] = max(sum(a["began"] <= b["began"] < a["ended"] for a in mine) for b in mine)
+    return found
+
+
+def test_gthread_runs_wsgi_with_two_workers_of_eight_threads(python: str, tmp_path: Path) -> None:
+    settings = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_CONFIG": ""}
+    with Service(python, tmp_path, settings, tcp=True) as service:
+        service.wait_for("Booting worker", 2)
+        about = eventually(lambda: service.answers("/about/")).json
+        assert (about["kind"], about["worker"]) == ("WSGIRequest", ["gunicorn.workers.gthread"])
+        assert len(service.workers()) == 2
+        answers: list[dict[str, Any]] = []
+        with ThreadPoolExecutor(40) as clients:
+            # The kernel shares connections out unevenly, so one round may fill one worker alone.
+            for _ in range(12):
+                answers += clients.map(lambda _: service.get("/sleep/?seconds=0.3").json, range(40))
+                at_once = most_at_once(answers)
+                if at_once == dict.fromkeys(service.workers(), 8):
+                    break
+        assert at_once == dict.fromkeys(service.workers(), 8), Counter(answer["pid"] for answer in answers)
+
+
+def test_unset_runs_asgi_with_two_workers_of_uvicorn(python: str, tmp_path: Path) -> None:
+    with Service(python, tmp_path, {"GUNICORN_CONFIG": ""}, tcp=True) as service:
+        service.wait_for("Application startup complete", 2)
+        answer = service.get("/about/")
+        assert answer.headers["server"] == "uvicorn"
+        assert answer.json["kind"] == "ASGIRequest"
+        assert len(service.workers()) == 2
+
+
+@pytest.mark.parametrize("worker_class", ["gthread", ""])
+def test_sigterm_lets_a_request_finish_and_ends_with_0(python: str, tmp_path: Path, worker_class: str) -> None:
+    with Service(python, tmp_path, {"GUNICORN_WORKER_CLASS": worker_class}, script=render(["wait_for_db"])) as service:
+        service.warm()
+        with ThreadPoolExecutor(1) as client:
+            answer = client.submit(service.get, "/sleep/?seconds=2")
+            time.sleep(0.7)
+            service.process.send_signal(signal.SIGTERM)
+            assert answer.result().status == 200
+        assert service.exit_status() == 0
+    assert (tmp_path / "steps").read_text().split() == ["wait_for_db"]
+
+
+def test_a_step_that_fails_keeps_gunicorn_away(python: str, tmp_path: Path) -> None:
+    with Service(python, tmp_path, script=render(["wait_for_db", "fail 5"])) as service:
+        assert service.exit_status() == 5
+        assert "Starting gunicorn" not in service.said()

@@ -39,7 +39,5 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
 def test_a_shell_reads_back_exactly_the_value(value: str) -> None:
     """The escapes are the shell's own inside double quotes, so a shell proves them for every printable value."""
     shell = shutil.which("sh") or "/bin/sh"
-    script = f"{environment_line('KEY', value)}; printf %s \"$KEY\""
+    script = f'{environment_line("KEY", value)}; printf %s "$KEY"'
     assert subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True).stdout == value
-
-

@@ -63,10 +63,10 @@ def test_the_parent_folder_is_no_inventory_and_each_environment_is_listed() -> N
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_environment_passes_the_settings_check(
-    environment: str, check_playbook: Path, tmp_path: Path
-) -> None:
-    done = check(check_playbook, environment, **({} if environment == "staging" else {"plane_release_version": "v1.2.3"}))
+def test_every_environment_passes_the_settings_check(environment: str, check_playbook: Path, tmp_path: Path) -> None:
+    done = check(
+        check_playbook, environment, **({} if environment == "staging" else {"plane_release_version": "v1.2.3"})
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
 
@@ -88,7 +88,9 @@ def test_environments_differ_where_reality_differs(hosts: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("environment", ["cloud", "commercial", "community"])
-def test_production_inventories_hold_no_secret_and_only_documentation_addresses(environment: str, hosts: dict[str, Any]) -> None:
+def test_production_inventories_hold_no_secret_and_only_documentation_addresses(
+    environment: str, hosts: dict[str, Any]
+) -> None:
     text = "".join(path.read_text() for path in (ROOT / "inventories" / environment).rglob("*.yml"))
     for name in SECRETS:
         assert f"{{{{ {name} }}}}" in text
@@ -106,7 +108,10 @@ def test_a_run_that_spans_two_environments_is_refused(check_playbook: Path) -> N
 def test_an_unknown_variable_is_refused_with_the_nearest_name_and_where_it_stands(check_playbook: Path) -> None:
     done = check(check_playbook, "staging", plane_api_thread=4)
     assert done.returncode != 0
-    assert "plane_api_thread is 4. Allowed: a known variable; the nearest is plane_api_threads" in done.stdout + done.stderr
+    assert (
+        "plane_api_thread is 4. Allowed: a known variable; the nearest is plane_api_threads"
+        in done.stdout + done.stderr
+    )
 
 
 def test_a_published_key_is_refused_outside_staging_without_being_shown(check_playbook: Path) -> None:

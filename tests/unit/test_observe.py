@@ -34,13 +34,19 @@ def test_a_command_line_is_read_as_gunicorn_reads_it(words: list[str], settings:
 
 
 def test_a_configuration_file_is_read_without_running_it() -> None:
-    text = "import os\nthreads = 4\nworkers: int = 3\nworker_class = os.environ['X']\nraise SystemExit\ndef hook(): pass\n"
+    text = (
+        "import os\nthreads = 4\nworkers: int = 3\nworker_class = os.environ['X']\nraise SystemExit\ndef hook(): pass\n"
+    )
     assert told.parse_configuration_file(text) == {"threads": 4, "workers": 3, "worker_class": told.COMPUTED}
     assert told.parse_configuration_file("this is not python") == {}
 
 
 def test_precedence_is_gunicorns_own() -> None:
-    sources = [("command line", {"threads": 8}), ("GUNICORN_CMD_ARGS", {"threads": 1, "workers": 4}), ("file", {"workers": 9})]
+    sources = [
+        ("command line", {"threads": 8}),
+        ("GUNICORN_CMD_ARGS", {"threads": 1, "workers": 4}),
+        ("file", {"workers": 9}),
+    ]
     assert told.effective("threads", sources) == (8, "command line", [("command line", 8), ("GUNICORN_CMD_ARGS", 1)])
     assert told.effective("workers", sources)[:2] == (4, "GUNICORN_CMD_ARGS")
     assert told.effective("timeout", sources)[:2] == (30, "gunicorn's default")
@@ -110,7 +116,7 @@ def values(found: observe.Observation) -> dict[str, Any]:
 
 
 def test_gthread_is_observed_from_the_process(gunicorn: Callable[..., Any]) -> None:
-    running = gunicorn(*GTHREAD, "--max-requests", "50", PLANE_PROCESS_MODEL_FINGERPRINT="abc", SECRET_KEY="hidden")
+    running = gunicorn(*GTHREAD, "--max-requests", "50", PLANE_PROCESS_MODEL_FINGERPRINT="abc", SECRET_KEY="hidden")  # noqa: S106 - it protects nothing
     assert observe.master_of_socket(running.path) == running.pid
     found = observe.observe(running.pid, running.path)
     facts = values(found)

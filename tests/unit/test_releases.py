@@ -83,7 +83,7 @@ def test_a_source_that_does_not_exist_or_is_no_project_is_refused(tmp_path: Path
     with pytest.raises(ReleaseError, match="does not exist"):
         build_archive(tmp_path / "nowhere", tmp_path / "out.tar.gz")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReleaseError, match="holds no manage.py"):
+    with pytest.raises(ReleaseError, match=r"holds no manage\.py"):
         build_archive(tmp_path / "empty", tmp_path / "out.tar.gz")
 
 

@@ -45,7 +45,10 @@ def test_readmes_are_what_the_specs_say() -> None:
 
 def test_the_two_services_have_the_same_variables_of_the_same_types() -> None:
     shapes = [
-        {name.removeprefix(f"{role}_"): (option["type"], option.get("choices")) for name, option in options(role).items()}
+        {
+            name.removeprefix(f"{role}_"): (option["type"], option.get("choices"))
+            for name, option in options(role).items()
+        }
         for role in ("plane_api", "plane_graphql")
     ]
     assert shapes[0] == shapes[1]
@@ -62,7 +65,11 @@ def test_a_public_role_hands_every_variable_over_in_one_include(role: str) -> No
 
 def tracked_files() -> list[Path]:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 

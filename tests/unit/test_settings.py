@@ -131,7 +131,9 @@ def test_two_services_on_one_host_need_ports_of_their_own() -> None:
     assert "plane_api_port is 8000 on the same host" in line
 
 
-@pytest.mark.parametrize("key", ["60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5", "django-insecure-abc", "lab-only-x"])
+@pytest.mark.parametrize(
+    "key", ["60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5", "django-insecure-abc", "lab-only-x"]
+)
 @pytest.mark.parametrize("name", ["plane_release_secret_key", "plane_release_live_server_secret_key"])
 def test_a_published_key_is_refused_outside_staging_and_never_shown(name: str, key: str) -> None:
     (line,) = problems(**{name: key})

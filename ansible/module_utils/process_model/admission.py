@@ -132,7 +132,9 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
         return Admission(running=False, reason=str(error))
     paths = [value for identifier, fetch in rules if fetch == "path" for value in values[identifier]]
     # HAProxy keeps "at least 200" as the range "200:".
-    queues = [int(value.partition(":")[0]) for identifier, fetch in rules if fetch == "queue" for value in values[identifier]]
+    queues = [
+        int(value.partition(":")[0]) for identifier, fetch in rules if fetch == "queue" for value in values[identifier]
+    ]
     process = int(information["Pid"])
     return Admission(
         running=True,

@@ -136,8 +136,8 @@ def compare_admission(desired: Mapping[str, Any], observed: Mapping[str, Any], l
                 what="listening address",
                 desired=address,
                 observed=observed["listening"],
-                message=f"admission does not listen on {address} but on {', '.join(observed['listening']) or 'nothing'} "
-                f"[/proc/net/tcp]: {DEPLOY}",
+                message=f"admission does not listen on {address} but on "
+                f"{', '.join(observed['listening']) or 'nothing'} [/proc/net/tcp]: {DEPLOY}",
             )
         )
     if not observed["configuration_is_current"]:
@@ -186,5 +186,6 @@ def _compare_backend(desired: Mapping[str, Any], observed: Mapping[str, Any] | N
                 what=f"{key} of {name}",
                 desired=wanted,
                 observed=observed[key],
-                message=f"{key} of route {name} is {observed[key]}, should be {wanted} [HAProxy's runtime socket]: {DEPLOY}",
+                message=f"{key} of route {name} is {observed[key]}, should be {wanted} "
+                f"[HAProxy's runtime socket]: {DEPLOY}",
             )

@@ -234,7 +234,9 @@ def observe(
     if len({str(what) for _, what in said}) > 1 or not agree:
         disagreements["worker_class"] = [{"source": who, "value": what} for who, what in said]
         if not agree:
-            disagreements["worker_class"].append({"source": "Server header", "value": answer.server if answer else None})
+            disagreements["worker_class"].append(
+                {"source": "Server header", "value": answer.server if answer else None}
+            )
     if by_settings == "uvicorn":
         facts["threads"] = Fact(None, "uvicorn has no threads to configure")
 
@@ -297,5 +299,3 @@ def _limits(pid: int) -> tuple[str, dict[str, int | float | None]]:
     if group in ("/", "", "/system.slice"):
         group = own
     return group, procfs.limits_in_force(groups, group)
-
-

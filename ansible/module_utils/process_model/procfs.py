@@ -68,9 +68,7 @@ def started_at(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     """The direct children of a process, oldest first."""
-    found = [
-        int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and parent(int(entry.name)) == pid
-    ]
+    found = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and parent(int(entry.name)) == pid]
     return sorted(found, key=lambda child: (started_at(child), child))
 
 

@@ -71,10 +71,12 @@ def _write(folder: Path, destination: Path, manage: str) -> str:
     root = _root(folder, manage)
     destination.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for path in sorted(_files(root)):
-                tar.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=_anonymous)
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in sorted(_files(root)):
+            tar.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=_anonymous)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest()
     if not destination.exists() or destination.read_bytes() != content:

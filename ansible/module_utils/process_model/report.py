@@ -58,9 +58,7 @@ def rows(report: Mapping[str, Any]) -> list[Row]:
                         service,
                         verdict["live"] or "-",
                         describe_model(desired["worker_class"], desired["workers"], desired["threads"]),
-                        describe_model(
-                            observed.get("worker_class"), observed.get("workers"), observed.get("threads")
-                        ),
+                        describe_model(observed.get("worker_class"), observed.get("workers"), observed.get("threads")),
                         ", ".join(verdict["evidence"] or []) or "-",
                         "ok" if verdict["match"] else f"{len(verdict['mismatches'])} mismatch(es)",
                     ),

@@ -124,8 +124,8 @@ def saturate(
             finally:
                 further.close()
             held = len(probe.connections)
-    except OSError as error:
-        return Saturation(bounded=False, seconds=round(time.monotonic() - began, 2), error=f"{path}: {error}")
+    except OSError as failure:
+        return Saturation(bounded=False, seconds=round(time.monotonic() - began, 2), error=f"{path}: {failure}")
     error = ""
     if full and answered < held:
         error = f"{held - answered} of {held} held requests were not answered after they were let go"
@@ -145,7 +145,7 @@ def saturate(
 
 def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> dict[int, tuple[int, int]]:
     """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted."""
-    counts = {pid: (0, 0) for pid in workers}
+    counts = dict.fromkeys(workers, (0, 0))
     idle_rounds = 0
     while time.monotonic() < deadline - 2 and len(probe.connections) < most:
         probe.hold(min(4 * max(len(workers), 1), most - len(probe.connections)))

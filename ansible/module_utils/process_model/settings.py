@@ -21,8 +21,21 @@ RELEASE = "plane_release"
 PREFIXES = (*(f"{service}_" for service in SERVICES), f"{RELEASE}_")
 # Names with the prefix `plane_` that no role declares: what plays and roles set themselves.
 INTERNAL = {"plane_api", "plane_graphql", "plane_stage", "plane_tiers", "plane_verify_saturate"}
-INTERNAL_RELEASE = {"build", "archive", "path", "run", "migrating_host", "digest", "name", "packed", "found", "unapplied"}
-SECRETS = {f"{RELEASE}_{name}" for name in ("database_url", "redis_url", "amqp_url", "secret_key", "live_server_secret_key")}
+INTERNAL_RELEASE = {
+    "build",
+    "archive",
+    "path",
+    "run",
+    "migrating_host",
+    "digest",
+    "name",
+    "packed",
+    "found",
+    "unapplied",
+}
+SECRETS = {
+    f"{RELEASE}_{name}" for name in ("database_url", "redis_url", "amqp_url", "secret_key", "live_server_secret_key")
+}
 # Upstream's published example values, and the prefix of keys that Django generates for development.
 PUBLISHED_KEYS = {
     "60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5",
@@ -99,7 +112,9 @@ def where_set(variable: str, environment: str, inventory: Path | None, role: str
     """`file:line` of the variable in the inventory; where nobody sets it, the file in which to set it."""
     if inventory is not None:
         pattern = re.compile(rf"^\s*{re.escape(variable)}\s*:")
-        for path in sorted([*inventory.glob("group_vars/**/*.y*ml"), *inventory.glob("host_vars/**/*.y*ml"), *inventory.glob("*.y*ml")]):
+        for path in sorted(
+            [*inventory.glob("group_vars/**/*.y*ml"), *inventory.glob("host_vars/**/*.y*ml"), *inventory.glob("*.y*ml")]
+        ):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if pattern.match(line):
                     return f"inventories/{inventory.name}/{path.relative_to(inventory)}:{number}"
@@ -205,7 +220,11 @@ class Checker:
     def owned_variables(self, name: str, service: str) -> None:
         for variable in sorted(self.variables.get(name) or {}):
             if variable in OWNED or variable.startswith("GUNICORN_"):
-                setting = f"{service}_{OWNED[variable]}" if variable in OWNED else "none: it would change the process model unseen"
+                setting = (
+                    f"{service}_{OWNED[variable]}"
+                    if variable in OWNED
+                    else "none: it would change the process model unseen"
+                )
                 self.refuse(name, f"anything but {variable}, whose setting is {setting}", variable)
 
     def service(self, service: str) -> None:
@@ -257,14 +276,18 @@ class Checker:
                 self.refuse(name, "route names of small letters, digits and dashes, each once", route["name"])
             seen.add(str(route["name"]))
             if not is_pattern(route["path"]):
-                self.refuse(name, "a path that is a regular expression, begins with ^/ and holds no blank", route["path"])
+                self.refuse(
+                    name, "a path that is a regular expression, begins with ^/ and holds no blank", route["path"]
+                )
             for number, low in (("slots", 1), ("queue", 0), ("queue_timeout", 1)):
                 if number in route and not (is_whole(route[number]) and int(route[number]) >= low):
                     self.refuse(name, f"{number} of route {route['name']} a whole number from {low}", route[number])
                 elif number == "slots":
                     taken += int(route["slots"])
         if taken >= slots:
-            self.refuse(name, f"slots that leave some of the service's {slots} for all other requests", f"{taken} slots")
+            self.refuse(
+                name, f"slots that leave some of the service's {slots} for all other requests", f"{taken} slots"
+            )
 
     def address(self, service: str) -> None:
         name = f"{service}_listen_address"

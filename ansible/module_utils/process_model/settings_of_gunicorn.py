@@ -32,7 +32,8 @@ FLAGS = {
 }
 SWITCHES = {
     "--preload", "--reload", "-D", "--daemon", "--spew", "--check-config", "--print-config", "--no-sendfile",
-    "--reuse-port", "-R", "--enable-stdio-inheritance", "--capture-output", "--proxy-protocol", "--disable-redirect-access-to-syslog",
+    "--reuse-port", "-R", "--enable-stdio-inheritance", "--capture-output", "--proxy-protocol",
+    "--disable-redirect-access-to-syslog",
     "--log-syslog", "--initgroups", "--suppress-ragged-eofs", "--do-handshake-on-connect", "--strip-header-spaces",
     "--permit-obsolete-folding", "--permit-unconventional-http-method", "--permit-unconventional-http-version",
     "--casefold-http-method",
@@ -101,7 +102,9 @@ def parse_configuration_file(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known = set(FLAGS.values()) | {"wsgi_app"}
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Name) and target.id in known and getattr(node, "value", None) is not None:
                 name = "application" if target.id == "wsgi_app" else target.id

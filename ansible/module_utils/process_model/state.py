@@ -180,7 +180,8 @@ def _compare_answer(desired: Mapping[str, Any], observation: observe.Observation
             "health",
             200,
             status,
-            f"GET {path} on the instance's own socket answered {status or 'nothing'}{error}, should be 200: see its journal",
+            f"GET {path} on the instance's own socket answered {status or 'nothing'}{error}, should be 200: "
+            "see its journal",
         )
     ]
 
@@ -199,7 +200,7 @@ def _compare_saturation(
     counts = "+".join(str(count) for count in result.per_worker.values())
     if model["worker_class"] == "gthread":
         state.evidence.append(f"saturation {counts}")
-        wanted = {pid: model["threads"] for pid in result.per_worker}
+        wanted = dict.fromkeys(result.per_worker, model["threads"])
         if result.bounded and result.per_worker == wanted:
             return []
         why = result.error or ("" if result.further_waited else "a further request did not wait")
@@ -273,8 +274,8 @@ def _who_answers(
             "front door",
             f"a worker of {identifier}",
             pid,
-            f"a request through {door['address']}:{door['port']} was answered by {who}, not by a worker of {identifier} "
-            f"({', '.join(str(worker) for worker in sorted(workers))}) [journal]: {compare.DEPLOY}",
+            f"a request through {door['address']}:{door['port']} was answered by {who}, not by a worker of "
+            f"{identifier} ({', '.join(str(worker) for worker in sorted(workers))}) [journal]: {compare.DEPLOY}",
         )
     ]
 
@@ -317,11 +318,12 @@ def _memory_refusals(desired: Mapping[str, Any], state: State, prefix: str, wher
     if state.match or desired["change"] == "stop-first" or both <= limit:
         return []
     source = "as measured here" if measured else "as measured on real Plane"
-    return [
-        f"{prefix}_memory_limit is {limit >> 20} MiB, but two colours of {workers} workers of {each >> 20} MiB ({source}) "
-        f"need {both >> 20} MiB at rest. Allowed: {both >> 20} MiB or more, or {prefix}_change: stop-first. "
+    line = (
+        f"{prefix}_memory_limit is {limit >> 20} MiB, but two colours of {workers} workers of {each >> 20} MiB "
+        f"({source}) need {both >> 20} MiB at rest. Allowed: {both >> 20} MiB or more, or {prefix}_change: stop-first. "
         f"Change it in {where}"
-    ]
+    )
+    return [line]
 
 
 def _is_address_of_this_host(address: str) -> bool:

@@ -72,7 +72,9 @@ class InProject:
     """Narrows a view to the project of its path."""
 
     def get_queryset(self):
-        return self.serializer_class.Meta.model.objects.filter(project_id=self.kwargs["project_id"]).order_by("created_at")
+        return self.serializer_class.Meta.model.objects.filter(project_id=self.kwargs["project_id"]).order_by(
+            "created_at"
+        )
 
 
 class ProjectList(generics.ListAPIView):

@@ -1,0 +1,119 @@
+"""Clients of the lab: they ask its own hosts, bounded in count and time, and count every answer that is not right."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+PROJECT = "/api/workspaces/lab/projects/00000000-0000-0000-0000-000000000001"
+SMALL = "/api/users/me/"
+ISSUES = f"{PROJECT}/issues/"
+HEAVY = f"{PROJECT}/pages/00000000-0000-0000-0000-0000000007d1/description/"
+HEAVY_BYTES = 5 * 1024 * 1024
+KEY = {"X-Api-Key": "lab-ada", "Accept-Encoding": "identity"}
+MOST_SECONDS = 180.0
+
+
+@dataclass
+class Tally:
+    """What a client saw: answers by what they were, seconds of each, and the marks of writes that were acknowledged."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Everything but a right answer."""
+        return {outcome: count for outcome, count in self.outcomes.items() if outcome != "ok"}
+
+    def percentile(self, share: int) -> float:
+        """Seconds within which `share` percent were answered."""
+        return statistics.quantiles(self.seconds, n=100, method="inclusive")[share - 1]
+
+
+Request = Callable[[aiohttp.ClientSession, Tally], Awaitable[str]]
+
+
+async def get(session: aiohttp.ClientSession, url: str, size: int | None = None) -> str:
+    """`ok`, or what was wrong: the status, a wrong length, or the error."""
+    async with session.get(url, headers=KEY) as response:
+        body = await response.read()
+        if response.status != 200:
+            return f"status {response.status}"
+        return "ok" if size is None or len(body) == size else f"truncated to {len(body)}"
+
+
+def small(base: str) -> Request:
+    return lambda session, tally: get(session, base + SMALL)
+
+
+def listing(base: str) -> Request:
+    return lambda session, tally: get(session, base + ISSUES)
+
+
+def heavy(base: str) -> Request:
+    return lambda session, tally: get(session, base + HEAVY, HEAVY_BYTES)
+
+
+def write(base: str) -> Request:
+    async def post(session: aiohttp.ClientSession, tally: Tally) -> str:
+        mark = uuid.uuid4().hex
+        async with session.post(
+            base + ISSUES, headers=KEY, json={"name": "written by a client", "external_id": mark}
+        ) as response:
+            answer = await response.json()
+            if response.status != 201 or answer["external_id"] != mark:
+                return f"status {response.status}"
+        tally.acknowledged.append(mark)
+        return "ok"
+
+    return post
+
+
+async def loop(
+    session: aiohttp.ClientSession, request: Request, tally: Tally, until: Callable[[], bool], most: int
+) -> None:
+    """One closed-loop client: the next request follows the last answer."""
+    for _ in range(most):
+        if until():
+            return
+        began = time.monotonic()
+        try:
+            outcome = await request(session, tally)
+        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError, OSError) as error:
+            outcome = type(error).__name__
+        tally.outcomes[outcome] += 1
+        tally.seconds.append(time.monotonic() - began)
+
+
+async def run(
+    groups: list[tuple[str, Request, int]], until: Callable[[], bool], keep_alive: bool = True, most: int = 100_000
+) -> dict[str, Tally]:
+    """Run groups (name, request, clients) side by side until `until()`, three minutes or `most` requests a client."""
+    tallies = {name: Tally() for name, _, _ in groups}
+    end = time.monotonic() + MOST_SECONDS
+
+    def over() -> bool:
+        return until() or time.monotonic() > end
+
+    connector = aiohttp.TCPConnector(limit=0, force_close=not keep_alive)
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        await asyncio.gather(*(
+            loop(session, request, tallies[name], over, most)
+            for name, request, clients in groups
+            for _ in range(clients)
+        ))  # fmt: skip
+    return tallies

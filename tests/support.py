@@ -1,0 +1,148 @@
+"""The lab's staging hosts as tests see them: a shell, a run of the playbooks, and the report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+
+import client  # noqa: E402
+
+STAGING = ROOT / "inventories" / "staging"
+
+
+def inventory_hosts(inventory: Path = STAGING) -> dict[str, str]:
+    """Name -> address."""
+    groups = yaml.safe_load((inventory / "hosts.yml").read_text())
+    return {
+        name: variables["ansible_host"]
+        for content in groups.values()
+        for name, variables in content["hosts"].items()
+        if variables
+    }
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the lab, reached over SSH as Ansible reaches it."""
+
+    name: str
+    address: str
+
+    def run(self, command: str, check: bool = True, stdin: str | None = None) -> str:
+        """Run a shell command; what it printed. A failure is the test's, with what was said."""
+        done = subprocess.run(
+            ["ssh", "-i", ROOT / ".lab/id_ed25519", "-o", f"UserKnownHostsFile={ROOT / '.lab/known_hosts'}",
+             "-o", "ControlMaster=auto", "-o", f"ControlPath={ROOT / '.lab/ssh-%C'}", "-o", "ControlPersist=60",
+             f"root@{self.address}", command],
+            input=stdin, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def succeeds(self, command: str) -> bool:
+        return "yes" in self.run(f"({command}) >/dev/null 2>&1 && echo yes || echo no")
+
+    def live(self, service: str = "plane-api") -> str:
+        return self.run(f"basename $(dirname $(readlink /etc/plane-admission/services/{service}.cfg))").strip()
+
+    def master(self, service: str = "plane-api", colour: str | None = None) -> int:
+        return int(self.run(f"systemctl show -P MainPID {service}@{colour or self.live(service)}"))
+
+
+def playbook(name: str, limit: str = "staging", *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run a playbook as an operator does; never raises."""
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    extra = ["-e", json.dumps(variables)] if variables else []
+    return subprocess.run(
+        ["ansible-playbook", name, "-l", limit, *arguments, *extra],
+        cwd=ROOT, capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+
+
+def site(limit: str = "staging", *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    return playbook("site.yml", limit, *arguments, **variables)
+
+
+def verify(limit: str = "staging", **variables: Any) -> subprocess.CompletedProcess[str]:
+    return playbook("ansible/playbooks/verify.yml", limit, **variables)
+
+
+def report() -> dict[str, Any]:
+    return json.loads((ROOT / "build/reports/verify.json").read_text())
+
+
+def messages(host: str, service: str = "plane-api") -> list[str]:
+    """The mismatches that the last verification reported."""
+    return [mismatch["message"] for mismatch in report()["hosts"][host][service]["mismatches"]]
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """host -> changed=, from the recap."""
+    lines = done.stdout.partition("PLAY RECAP")[2].splitlines()
+    return {line.split()[0]: int(line.partition("changed=")[2].split()[0]) for line in lines if "changed=" in line}
+
+
+def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: float = 0.1) -> None:
+    deadline = time.monotonic() + limit_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(pause)
+
+
+@dataclass
+class Load:
+    """Clients that go on until the block ends; their tallies afterwards."""
+
+    tallies: dict[str, client.Tally] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> dict[str, dict[str, int]]:
+        return {name: tally.failed for name, tally in self.tallies.items() if tally.failed}
+
+    @property
+    def requests(self) -> int:
+        return sum(tally.requests for tally in self.tallies.values())
+
+
+@contextmanager
+def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True) -> Iterator[Load]:
+    """Run clients in the background while the block runs."""
+    over = threading.Event()
+    result = Load()
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.tallies = asyncio.run(client.run(groups, over.is_set, keep_alive))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield result
+    finally:
+        over.set()
+        thread.join(client.MOST_SECONDS + 60)
+    if failure:
+        raise failure[0]
