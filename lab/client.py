@@ -83,9 +83,9 @@ def write(base: str) -> Request:
 
 
 async def loop(
-    session: aiohttp.ClientSession, request: Request, tally: Tally, until: Callable[[], bool], most: int
+    session: aiohttp.ClientSession, request: Request, tally: Tally, until: Callable[[], bool], most: int, pause: float
 ) -> None:
-    """One closed-loop client: the next request follows the last answer."""
+    """One closed-loop client: the next request follows the last answer, after `pause` seconds."""
     for _ in range(most):
         if until():
             return
@@ -96,12 +96,20 @@ async def loop(
             outcome = type(error).__name__
         tally.outcomes[outcome] += 1
         tally.seconds.append(time.monotonic() - began)
+        await asyncio.sleep(pause)
 
 
 async def run(
-    groups: list[tuple[str, Request, int]], until: Callable[[], bool], keep_alive: bool = True, most: int = 100_000
+    groups: list[tuple[str, Request, int]],
+    until: Callable[[], bool],
+    keep_alive: bool = True,
+    most: int = 100_000,
+    pause: float = 0,
 ) -> dict[str, Tally]:
-    """Run groups (name, request, clients) side by side until `until()`, three minutes or `most` requests a client."""
+    """Run groups (name, request, clients) side by side until `until()`, three minutes or `most` requests a client.
+
+    pause: seconds between a client's requests, where the load is not to be the most that the machine can do.
+    """
     tallies = {name: Tally() for name, _, _ in groups}
     end = time.monotonic() + MOST_SECONDS
 
@@ -112,7 +120,7 @@ async def run(
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         await asyncio.gather(*(
-            loop(session, request, tallies[name], over, most)
+            loop(session, request, tallies[name], over, most, pause)
             for name, request, clients in groups
             for _ in range(clients)
         ))  # fmt: skip

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from support import Host, inventory_hosts
+from support import Host, inventory_hosts, seed
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +28,9 @@ def graphql1(hosts: dict[str, Host]) -> Host:
 @pytest.fixture(scope="session")
 def data1(hosts: dict[str, Host]) -> Host:
     return hosts["staging-data1"]
+
+
+@pytest.fixture(scope="session")
+def seeded(api1: Host) -> None:
+    """The database holds what the lab's clients ask for."""
+    seed(api1)

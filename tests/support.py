@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -43,14 +44,15 @@ class Host:
     name: str
     address: str
 
+    def command(self, command: str) -> list[str]:
+        """The words that run a shell command on the host."""
+        return ["ssh", "-i", f"{ROOT}/.lab/id_ed25519", "-o", f"UserKnownHostsFile={ROOT}/.lab/known_hosts",
+                "-o", "ControlMaster=auto", "-o", f"ControlPath={ROOT}/.lab/ssh-%C", "-o", "ControlPersist=60",
+                f"root@{self.address}", command]  # fmt: skip
+
     def run(self, command: str, check: bool = True, stdin: str | None = None) -> str:
         """Run a shell command; what it printed. A failure is the test's, with what was said."""
-        done = subprocess.run(
-            ["ssh", "-i", ROOT / ".lab/id_ed25519", "-o", f"UserKnownHostsFile={ROOT / '.lab/known_hosts'}",
-             "-o", "ControlMaster=auto", "-o", f"ControlPath={ROOT / '.lab/ssh-%C'}", "-o", "ControlPersist=60",
-             f"root@{self.address}", command],
-            input=stdin, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = subprocess.run(self.command(command), input=stdin, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -64,13 +66,17 @@ class Host:
         return int(self.run(f"systemctl show -P MainPID {service}@{colour or self.live(service)}"))
 
 
-def playbook(name: str, limit: str = "staging", *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-    """Run a playbook as an operator does; never raises."""
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+def playbook(
+    name: str, limit: str = "staging", *arguments: str, environment: dict[str, str] | None = None, **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook as an operator does; never raises. variables: as with -e."""
+    surroundings = {
+        **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **(environment or {})
+    }  # fmt: skip
     extra = ["-e", json.dumps(variables)] if variables else []
     return subprocess.run(
         ["ansible-playbook", name, "-l", limit, *arguments, *extra],
-        cwd=ROOT, capture_output=True, text=True, check=False, env=environment,
+        cwd=ROOT, capture_output=True, text=True, check=False, env=surroundings,
     )  # fmt: skip
 
 
@@ -80,6 +86,12 @@ def site(limit: str = "staging", *arguments: str, **variables: Any) -> subproces
 
 def verify(limit: str = "staging", **variables: Any) -> subprocess.CompletedProcess[str]:
     return playbook("ansible/playbooks/verify.yml", limit, **variables)
+
+
+def failure_of(host: str, printed: str) -> str:
+    """What a run printed of the host's failures."""
+    parts = re.split(r"^(?=fatal: \[|TASK \[|PLAY )", printed, flags=re.MULTILINE)
+    return "\n".join(part for part in parts if part.startswith(f"fatal: [{host}]"))
 
 
 def report() -> dict[str, Any]:
@@ -109,6 +121,16 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
         time.sleep(pause)
 
 
+def seed(host: Host, service: str = "plane-api") -> None:
+    """Fill the stand-in's database with what the clients ask for, as the service's own user."""
+    etc = f"/etc/{service}/{host.live(service)}"
+    host.run(
+        f"cd {etc}/release/code && systemd-run --wait --pipe --collect --quiet -p User={service} -p Group=plane "
+        f"-p EnvironmentFile={etc}/environment -p WorkingDirectory={etc}/release/code "
+        "$(readlink -f ..)/venv/bin/python manage.py seed_lab"
+    )
+
+
 @dataclass
 class Load:
     """Clients that go on until the block ends; their tallies afterwards."""
@@ -125,7 +147,7 @@ class Load:
 
 
 @contextmanager
-def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True) -> Iterator[Load]:
+def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True, pause: float = 0) -> Iterator[Load]:
     """Run clients in the background while the block runs."""
     over = threading.Event()
     result = Load()
@@ -133,7 +155,7 @@ def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True)
 
     def work() -> None:
         try:
-            result.tallies = asyncio.run(client.run(groups, over.is_set, keep_alive))
+            result.tallies = asyncio.run(client.run(groups, over.is_set, keep_alive, pause=pause))
         except BaseException as error:
             failure.append(error)
 

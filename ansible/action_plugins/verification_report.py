@@ -8,10 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
-from ansible import constants
 
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))

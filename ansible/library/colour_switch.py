@@ -52,7 +52,6 @@ message:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.process_model import colours
 from ansible.module_utils.process_model.switch import SwitchError, switch
 

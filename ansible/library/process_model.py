@@ -91,7 +91,6 @@ journal:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.process_model.colours import COLOURS
 from ansible.module_utils.process_model.state import examine
 

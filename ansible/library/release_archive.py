@@ -50,7 +50,6 @@ digest:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.process_model.releases import ReleaseError, build_archive
 
 

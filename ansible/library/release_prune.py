@@ -47,7 +47,6 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.process_model.releases import to_prune
 
 

@@ -1,7 +1,8 @@
 """The faults: how each is injected into a healthy host, and the words by which verify has to name it.
 
-Data, not code: one entry a fault. `inject` is a shell command on the host; LIVE is the live colour's name, ETC its
-folder, UNIT its unit and ADMISSION HAProxy's runtime socket. After each, site.yml repairs the host.
+Data, not code: one entry a fault. `inject` is a shell command on the host; COLOUR is the colour that gets the fault (the
+live one, or the idle one while a run prepares it), OTHER the other one, ETC and UNIT its folder and unit, ADMISSION
+HAProxy's runtime socket. site.yml repairs each of them; `undo` is only for what is not site.yml's to remove.
 """
 
 from __future__ import annotations
@@ -11,53 +12,81 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
+    """caught_by: words of verify's message. in_idle: the same for the idle colour; empty where it cannot have the fault."""
+
     name: str
     inject: str
     caught_by: tuple[str, ...]
+    in_idle: tuple[str, ...] | None = None
     service: str = "plane-api"
-    # A shell command that takes back what site.yml has no business to remove (a stray process of somebody else's).
     undo: str = ""
 
+    @property
+    def caught_in_idle_by(self) -> tuple[str, ...]:
+        return self.caught_by if self.in_idle is None else self.in_idle
 
+
+# Admission's own state: an idle colour has none before the switch.
+ONLY_LIVE: tuple[str, ...] = ()
 RESTART = "systemctl restart $UNIT"
+CONTINUE = "kill -CONT $(pgrep -f bin/gunicorn) 2>/dev/null || true"
+# Flags that a replaced command line keeps, so that only what the fault names is wrong.
+REST = '--max-requests 1200 --max-requests-jitter 1000 --access-logfile - --bind "$GUNICORN_BIND"'
 
 
 def setting(name: str, value: str) -> str:
-    """Change one variable of the live colour's environment file and restart it."""
+    """Change one variable of the colour's environment file and restart it."""
     return f"sed -i 's/^{name}=.*/{name}=\"{value}\"/' $ETC/environment && {RESTART}"
 
 
-def wrapper(words: str) -> str:
+def command(words: str) -> str:
     """Replace the last line of the entrypoint, so that gunicorn is started with other arguments."""
     return f"sed -i 's#^exec .*#exec {words}#' $ETC/entrypoint.sh && {RESTART}"
 
 
+def admission(edit: str, until: str) -> str:
+    """Edit the colour's admission.cfg and, where admission uses it, wait until HAProxy does so."""
+    return (
+        f"sed -i {edit} $ETC/admission.cfg && systemctl reload plane-admission && "
+        f'if [ "$(readlink -f /etc/plane-admission/services/$SERVICE.cfg)" = "$ETC/admission.cfg" ]; then {until}; fi'
+    )
+
+
+def until(condition: str) -> str:
+    return f"until {condition}; do sleep 0.1; done"
+
+
 FAULTS = [
-    Fault("wrong class", setting("GUNICORN_WORKER_CLASS", "uvicorn"), ("worker_class is uvicorn", "should be gthread")),
+    Fault(
+        "wrong class",
+        setting("GUNICORN_WORKER_CLASS", "uvicorn"),
+        ("worker_class is uvicorn", "should be gthread"),
+    ),
     Fault(
         "class right, threads dropped",
-        wrapper('gunicorn --worker-class gthread --workers 2 --max-requests 1200 --max-requests-jitter 1000 '
-                '--bind "$GUNICORN_BIND" plane.wsgi:application'),
+        command(f"gunicorn --worker-class gthread --workers 2 {REST} plane.wsgi:application"),
         ("threads is 1, should be 8",),
     ),
-    Fault("workers changed", setting("GUNICORN_WORKERS", "3"), ("workers is 3, should be 2",)),
+    Fault(
+        "workers changed",
+        setting("GUNICORN_WORKERS", "3"),
+        ("workers is 3, should be 2",),
+    ),
     Fault(
         "typo in the class",
         setting("GUNICORN_WORKER_CLASS", "gthred").replace("systemctl restart", "systemctl --no-block restart")
-        + " && until [ \"$(systemctl is-active $UNIT)\" = failed ]; do sleep 0.1; done",
+        + " && " + until('[ "$(systemctl is-active $UNIT)" = failed ]'),
         ("nothing runs as", "failed"),
     ),
     Fault(
         "GUNICORN_CMD_ARGS overrides",
-        wrapper('env GUNICORN_CMD_ARGS="--threads 3 --worker-class gthread --workers 2" gunicorn '
-                '--max-requests 1200 --max-requests-jitter 1000 --access-logfile - --bind "$GUNICORN_BIND" plane.wsgi:application'),
+        command(f'env GUNICORN_CMD_ARGS="--threads 3 --worker-class gthread --workers 2" gunicorn {REST} plane.wsgi:application'),
         ("threads is 3, should be 8", "GUNICORN_CMD_ARGS"),
     ),
     Fault(
         "a configuration file overrides",
         "printf '\\nthreads = 5\\n' >>$ETC/gunicorn.conf.py && "
-        + wrapper('gunicorn --worker-class gthread --workers 2 --max-requests 1200 --max-requests-jitter 1000 '
-                  '--access-logfile - --config "$GUNICORN_CONFIG" --bind "$GUNICORN_BIND" plane.wsgi:application'),
+        + command(f'gunicorn --worker-class gthread --workers 2 {REST} --config "$GUNICORN_CONFIG" plane.wsgi:application'),
         ("threads is 5, should be 8", "configuration file"),
     ),
     Fault(
@@ -67,8 +96,8 @@ FAULTS = [
     ),
     Fault(
         "a stale process, its files already new",
-        "pid=$(systemctl show -P MainPID $UNIT) && echo PLANE_PROCESS_MODEL_FINGERPRINT=0000 >$ETC/fingerprint && "
-        + RESTART,
+        f"cp $ETC/fingerprint /tmp/new && echo PLANE_PROCESS_MODEL_FINGERPRINT=older >$ETC/fingerprint && {RESTART} && "
+        "cp /tmp/new $ETC/fingerprint",
         ("the process was started from other files or an older release",),
     ),
     Fault(
@@ -85,26 +114,25 @@ FAULTS = [
     ),
     Fault(
         "WSGI application under the uvicorn class",
-        wrapper('gunicorn --worker-class uvicorn.workers.UvicornWorker --workers 2 --bind "$GUNICORN_BIND" plane.wsgi:application'),
+        command(f"gunicorn --worker-class uvicorn.workers.UvicornWorker --workers 2 {REST} plane.wsgi:application"),
         ("worker_class is uvicorn", "answered 500"),
     ),
     Fault(
         "ASGI application under gthread",
-        wrapper('gunicorn --worker-class gthread --threads 8 --workers 2 --max-requests 1200 --max-requests-jitter 1000 '
-                '--bind "$GUNICORN_BIND" plane.asgi:application'),
+        command(f"gunicorn --worker-class gthread --threads 8 --workers 2 {REST} plane.asgi:application"),
         ("application is plane.asgi:application, should be plane.wsgi:application", "answered 500"),
     ),
     Fault(
         "a killed worker that does not come back",
         "pid=$(systemctl show -P MainPID $UNIT) && kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
-        undo="kill -CONT $(pgrep -f bin/gunicorn) 2>/dev/null || true",
+        undo=CONTINUE,
     ),
     Fault(
         "a stopped worker",
         "kill -STOP $(pgrep -P $(systemctl show -P MainPID $UNIT) | head -n 1)",
         ("workers is 1", "should be 2"),
-        undo="kill -CONT $(pgrep -f bin/gunicorn) 2>/dev/null || true",
+        undo=CONTINUE,
     ),
     Fault(
         "GraphQL flipped along with REST",
@@ -115,51 +143,58 @@ FAULTS = [
     Fault(
         "another process on the port",
         "systemctl stop plane-admission && cd /tmp && systemd-run --quiet --unit=lab-intruder "
-        "python3 -m http.server --bind $ADDRESS $PORT && until ss -ltn | grep -q $ADDRESS:$PORT; do sleep 0.1; done",
+        "python3 -m http.server --bind $ADDRESS $PORT && " + until("ss -ltn | grep -q $ADDRESS:$PORT"),
         ("admission does not run",),
+        in_idle=ONLY_LIVE,
         undo="systemctl stop lab-intruder; systemctl reset-failed lab-intruder 2>/dev/null; systemctl start plane-admission",
     ),
     Fault(
         "an old release still runs",
-        "release=$(readlink $ETC/release) && cp -a $release /srv/plane/releases/older && "
-        "ln -sfn /srv/plane/releases/older $ETC/release && " + RESTART,
+        "cp -a $(readlink $ETC/release) /srv/plane/releases/older && "
+        f"ln -sfn /srv/plane/releases/older $ETC/release && {RESTART}",
         ("release is /srv/plane/releases/older",),
         undo="rm -rf /srv/plane/releases/older",
     ),
     Fault(
         "the port changed",
-        "sed -i \"s/$ADDRESS:$PORT/$ADDRESS:18000/\" $ETC/admission.cfg && systemctl reload plane-admission && "
-        "until ss -ltn | grep -q :18000; do sleep 0.1; done",
+        admission('"s/$ADDRESS:$PORT/$ADDRESS:18000/"', until("ss -ltn | grep -q :18000")),
         ("admission does not listen on",),
+        in_idle=("/admission.cfg is not what the inventory renders",),
     ),
     Fault(
         "max-requests dropped",
-        wrapper('gunicorn --worker-class gthread --threads 8 --workers 2 --access-logfile - --bind "$GUNICORN_BIND" '
-                'plane.wsgi:application'),
+        command('gunicorn --worker-class gthread --threads 8 --workers 2 --access-logfile - --bind "$GUNICORN_BIND" plane.wsgi:application'),
         ("max_requests is 0, should be 1200",),
     ),
     Fault(
         "admission sends to the wrong colour",
-        "sed -i \"s#server $LIVE unix@/run/$SERVICE/$LIVE/#server $OTHER unix@/run/$SERVICE/$OTHER/#\" $ETC/admission.cfg && "
-        "systemctl reload plane-admission && until echo 'show stat' | socat - $ADMISSION | grep -q \"^$SERVICE,$OTHER\"; do sleep 0.1; done",
+        admission(
+            '"s#server $COLOUR unix@/run/$SERVICE/$COLOUR/#server $OTHER unix@/run/$SERVICE/$OTHER/#"',
+            until('echo "show stat" | socat - $ADMISSION | grep -q "^$SERVICE,$OTHER"'),
+        ),
         ("colour of route plane-api is", "should be"),
+        in_idle=("/admission.cfg is not what the inventory renders",),
     ),
     Fault(
         "admission's slots raised by hand",
-        "echo \"set maxconn server $SERVICE/$LIVE 500\" | socat - $ADMISSION",
+        'echo "set maxconn server $SERVICE/$COLOUR 500" | socat - $ADMISSION',
         ("slots of route plane-api is 500, should be 14",),
+        in_idle=ONLY_LIVE,
     ),
     Fault(
         "a heavy route removed",
-        "sed -i '/use_backend/d; /^backend plane-api.page-description/,$d' $ETC/admission.cfg && systemctl reload plane-admission && "
-        "while echo 'show stat' | socat - $ADMISSION | grep -q page-description; do sleep 0.1; done",
+        admission(
+            "-e /use_backend/d -e '/^backend plane-api.page-description/,$d'",
+            until('! echo "show stat" | socat - $ADMISSION | grep -q page-description'),
+        ),
         ("admission has no route plane-api.page-description",),
+        in_idle=("/admission.cfg is not what the inventory renders",),
     ),
     Fault(
         "a heavy route's pattern changed",
-        "sed -i 's#-m reg ^/api/#-m reg ^/other/#' $ETC/admission.cfg && systemctl reload plane-admission && "
-        "until echo 'show acl #3' | socat - $ADMISSION | grep -q other; do sleep 0.1; done",
-        ("path of route plane-api.page-description is ^/other/",),
+        admission("'s#-m reg ^/api/#-m reg ^/other/#'", until('echo "show acl #3" | socat - $ADMISSION | grep -q other')),
+        ("path of route plane-api.page-description is ^/other/", "should be ^/api/"),
+        in_idle=("/admission.cfg is not what the inventory renders",),
     ),
     Fault(
         "limits raised on the running slice",

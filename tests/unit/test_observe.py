@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,39 @@ def test_nothing_there_is_an_answer() -> None:
     assert observe.observe(2**22 + 1).found is False
 
 
+@pytest.mark.parametrize(
+    ("bind", "where"),
+    [
+        ("unix:/run/x.sock", "/run/x.sock"),
+        ("unix:///run/x.sock", "/run/x.sock"),
+        ("0.0.0.0:8000", ("127.0.0.1", 8000)),
+        (":8000", ("127.0.0.1", 8000)),
+        ("[::]:8000", ("::1", 8000)),
+        ("10.0.0.1:80", ("10.0.0.1", 80)),
+        (["unix:/a", "unix:/b"], "/a"),
+        ("fd://3", None),
+        (told.COMPUTED, None),
+    ],
+)
+def test_a_bind_address_is_one_that_a_request_reaches(bind: Any, where: Any) -> None:
+    assert observe.address_of(bind) == where
+
+
+@pytest.mark.parametrize(
+    ("mapped", "family"),
+    [
+        ({"/v/lib/python3.13/site-packages/uvloop/loop.cpython-313-x86_64-linux-gnu.so"}, "uvicorn"),
+        ({"/v/site-packages/httptools/parser/parser.so", "/v/site-packages/uvloop/loop.so"}, "uvicorn"),
+        ({"/v/site-packages/gevent/_gevent_cgreenlet.so"}, "gevent"),
+        ({"/v/site-packages/gevent/x.so", "/v/site-packages/uvloop/loop.so"}, None),
+        ({"/usr/lib/libc.so.6"}, None),
+        (set(), None),
+    ],
+)
+def test_shared_objects_tell_the_family_where_they_tell_anything(mapped: set[str], family: str | None) -> None:
+    assert observe.class_by_maps(mapped) == family
+
+
 def values(found: observe.Observation) -> dict[str, Any]:
     return {name: fact.value for name, fact in found.facts.items()}
 
@@ -177,6 +211,28 @@ def test_a_class_that_the_answer_contradicts_is_not_believed(gunicorn: Callable[
         observe.settings_sources = original
     assert not doubted.facts["worker_class"].agree
     assert {"source": "Server header", "value": "uvicorn"} in doubted.disagreements["worker_class"]
+
+
+def test_a_class_that_the_mapped_objects_contradict_is_not_believed(
+    gunicorn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = gunicorn(*GTHREAD)
+    monkeypatch.setattr(procfs, "mapped_files", lambda pid: {"/v/site-packages/gevent/_greenlet.so"})
+    found = observe.observe(running.pid, running.path)
+    assert not found.facts["worker_class"].agree
+    assert {"source": "/proc/<worker>/maps", "value": "gevent"} in found.disagreements["worker_class"]
+
+
+def test_the_master_is_found_by_its_pid_file_and_its_port(gunicorn: Callable[..., Any], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pid_file = tmp_path / "pid"
+    running = gunicorn("--pid", str(pid_file), "--bind", f"127.0.0.1:{port}", *GTHREAD)
+    assert observe.master_of_pid_file(str(pid_file)) == running.pid
+    assert observe.master_of_port(port) == running.pid
+    pid_file.write_text(str(os.getpid()))
+    assert observe.master_of_pid_file(str(pid_file)) is None, "the file outlived its gunicorn"
 
 
 def test_a_stopped_worker_does_not_count(gunicorn: Callable[..., Any]) -> None:

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,12 @@ def master_of_socket(path: str) -> int | None:
     return find_master(procfs.owners(procfs.unix_listeners(path)))
 
 
+def master_of_pid_file(path: str) -> int | None:
+    """The process whose number the file holds, if that is a gunicorn: the file may outlive its process."""
+    text = procfs.read(Path(path)).strip()
+    return int(text) if text.isdigit() and is_gunicorn(int(text)) else None
+
+
 def master_of_port(port: int) -> int | None:
     inodes = {inode for inode, (_, where) in procfs.tcp_listeners().items() if where == port}
     return find_master(procfs.owners(inodes))
@@ -104,6 +110,18 @@ def master_of_container(container: str) -> int | None:
         if entry.name.isdigit() and any(container in path for path in procfs.cgroup_of(int(entry.name)).values()):
             inside.append(int(entry.name))
     return find_master(inside)
+
+
+def address_of(bind: Any) -> str | tuple[str, int] | None:
+    """Where a request reaches what gunicorn binds to: a Unix socket's path, or (address, port); else None."""
+    text = str(bind[0] if isinstance(bind, (list, tuple)) and bind else bind).partition(",")[0]
+    if text.startswith("unix:"):
+        return text[len("unix:") :].replace("//", "", 1) if text.startswith("unix://") else text[len("unix:") :]
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit():
+        return None
+    host = host.strip("[]")
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)  # noqa: S104 - compared
 
 
 def request(where: str | tuple[str, int], path: str = "/", timeout: float = 5.0) -> Answer:
@@ -140,6 +158,17 @@ def class_by_header(server: str | None) -> str | None:
     return name if name in ("uvicorn", "gunicorn") else None
 
 
+# Shared objects that only one family of workers loads. One that is missing says nothing: uvicorn runs without either.
+TELLING_OBJECTS = {"uvloop": "uvicorn", "httptools": "uvicorn", "gevent": "gevent"}
+
+
+def class_by_maps(mapped: Iterable[str]) -> str | None:
+    """Which family of workers the shared objects of a worker (/proc/<pid>/maps) belong to; None where none tells."""
+    packages = {part for path in mapped for part in Path(path).parts}
+    found = {family for package, family in TELLING_OBJECTS.items() if package in packages}
+    return found.pop() if len(found) == 1 else None
+
+
 def settings_sources(pid: int) -> list[tuple[str, Mapping[str, Any]]]:
     """Who told gunicorn what, strongest first."""
     words = procfs.command_line(pid)
@@ -174,6 +203,35 @@ def versions(pid: int) -> dict[str, str]:
     return found
 
 
+def class_fact(
+    sources: Sequence[tuple[str, Mapping[str, Any]]], threads: Any, workers: Sequence[int], answer: Answer | None
+) -> tuple[Fact, list[tuple[str, str]]]:
+    """The worker class, and everyone who says something about it: settings, shared objects, the answer of a request.
+
+    gunicorn's own precedence decides between settings. What the workers do outweighs what they were told: where it
+    contradicts the settings, the fact's sources do not agree.
+    """
+    value, source, said = told.effective("worker_class", sources)
+    by_settings = told.canonical_class(value, threads)
+    witnesses = [(who, told.canonical_class(what, threads)) for who, what in said]
+    agree = True
+    shown = [source]
+    by_maps = class_by_maps(set().union(*(procfs.mapped_files(pid) for pid in workers)))
+    if by_maps:
+        agree = by_maps == by_settings
+        witnesses.append(("/proc/<worker>/maps", by_maps))
+        shown.append(f"maps: {by_maps}")
+    by_header = class_by_header(answer.server if answer else None)
+    if answer and by_header:
+        agree = agree and (by_header == "uvicorn") == (by_settings == "uvicorn")
+        # gunicorn's own workers all say gunicorn: that agrees with any of them.
+        witnesses.append(
+            ("Server header", "uvicorn" if by_header == "uvicorn" else by_settings if agree else by_header)
+        )
+        shown.append(f"Server: {answer.server}")
+    return Fact(by_settings, ", ".join(shown), agree), witnesses
+
+
 def preload_fact(master: int, workers: list[int]) -> Fact:
     """Whether the application was loaded before the fork, told from memory.
 
@@ -195,7 +253,10 @@ def observe(
     properties: Mapping[str, str] | None = None,
     reason: str = "no gunicorn master was found",
 ) -> Observation:
-    """Observe the gunicorn whose master is `master`; `where` is asked one HTTP request for `path`."""
+    """Observe the gunicorn whose master is `master`; `where` is asked one HTTP request for `path`.
+
+    where: what gunicorn binds to where it is left out; no request is made where that is no address.
+    """
     if master is None or not procfs.exists(master):
         return Observation(found=False, reason=reason)
     now = time.time()
@@ -213,8 +274,9 @@ def observe(
                 pss=memory.get("pss", 0),
             )
         )
-    answer = request(where, path) if where else None
     sources = settings_sources(master)
+    where = where or address_of(told.effective("bind", sources)[0])
+    answer = request(where, path) if where else None
     facts: dict[str, Fact] = {}
     disagreements: dict[str, list[dict[str, Any]]] = {}
 
@@ -225,19 +287,10 @@ def observe(
         if len({str(what) for _, what in said}) > 1:
             disagreements[name] = [{"source": who, "value": what} for who, what in said]
 
-    worker_class, source, said = told.effective("worker_class", sources)
-    by_settings = told.canonical_class(worker_class, facts["threads"].value)
-    by_header = class_by_header(answer.server if answer else None)
-    agree = by_header is None or (by_header == "uvicorn") == (by_settings == "uvicorn")
-    header = f", Server: {answer.server}" if answer and answer.server else ""
-    facts["worker_class"] = Fact(by_settings, f"{source}{header}", agree)
-    if len({str(what) for _, what in said}) > 1 or not agree:
+    facts["worker_class"], said = class_fact(sources, facts["threads"].value, pids, answer)
+    if len({what for _, what in said}) > 1:
         disagreements["worker_class"] = [{"source": who, "value": what} for who, what in said]
-        if not agree:
-            disagreements["worker_class"].append(
-                {"source": "Server header", "value": answer.server if answer else None}
-            )
-    if by_settings == "uvicorn":
+    if facts["worker_class"].value == "uvicorn":
         facts["threads"] = Fact(None, "uvicorn has no threads to configure")
 
     configured, source, _ = told.effective("workers", sources)

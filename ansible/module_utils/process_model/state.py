@@ -66,7 +66,7 @@ def examine(
         desired=dict(desired),
         installed=Path(f"/etc/systemd/system/{service}@.service").exists(),
     )
-    state.idle_is_running = _is_running(colours.unit_of(service, state.idle))
+    state.idle_is_running = _state_of(colours.unit_of(service, state.idle)) not in ("inactive", "failed", "unknown")
     mismatches: list[Mismatch] = []
     if examined is None:
         mismatches.append(
@@ -87,21 +87,22 @@ def examine(
     return state
 
 
-def _is_running(unit: str) -> bool:
-    shown = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False)
-    return shown.stdout.strip() in ("active", "activating", "reloading", "deactivating")
+def _state_of(unit: str) -> str:
+    """systemd's word for it: active, activating, failed, inactive, …"""
+    return subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> observe.Observation:
-    """Observe a colour, once it answers its health path or its time is over."""
+    """Observe a colour once it answers its health path, its unit has failed for good, or its time is over."""
     service = desired["service"]
+    unit = colours.unit_of(service, colour)
     path = desired["front_door"]["health_path"]
     deadline = time.monotonic() + wait_seconds
     while True:
-        found = observe.observe_unit(colours.unit_of(service, colour), colours.socket_of(service, colour), path)
+        found = observe.observe_unit(unit, colours.socket_of(service, colour), path)
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
-        if (healthy and complete) or time.monotonic() >= deadline:
+        if (healthy and complete) or time.monotonic() >= deadline or _state_of(unit) in ("failed", "inactive"):
             return found
         time.sleep(0.2)
 

@@ -1,0 +1,154 @@
+"""Injects the faults, one on each host at a time so that a run serves several of them, and prints the table."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from faults import FAULTS, Fault
+from support import Host, client, failure_of, load, messages, report, site, succeeded, verify
+
+PORTS = {"plane-api": 8000, "plane-graphql": 8001}
+VERIFY_IDLE = "Verify, while it has no traffic"
+# Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
+START_SECONDS = 40
+
+
+@dataclass
+class Outcome:
+    """What came of one fault. said: verify's messages; printed: the run's output; lost: requests that failed."""
+
+    noticed: bool
+    said: str
+    printed: str
+    repaired: bool = False
+    repair: str = ""
+    switched: bool = False
+    lost: dict[str, dict[str, int]] = field(default_factory=dict)
+    served: int = 0
+
+
+OUTCOMES: dict[tuple[str, str], Outcome] = {}
+
+
+def on_colour(host: Host, fault: Fault, colour: str, command: str) -> str:
+    """The command with the names that faults.py speaks of."""
+    names = {
+        "SERVICE": fault.service,
+        "COLOUR": colour,
+        "OTHER": "green" if colour == "blue" else "blue",
+        "ETC": f"/etc/{fault.service}/{colour}",
+        "UNIT": f"{fault.service}@{colour}.service",
+        "ADMISSION": "/run/plane-admission/admin.sock",
+        "ADDRESS": host.address,
+        "PORT": PORTS[fault.service],
+    }
+    return "set -e; " + " ".join(f"{name}={value};" for name, value in names.items()) + f" {command}"
+
+
+def batches(faults: list[Fault], hosts: dict[str, Host]) -> Iterator[dict[Host, Fault]]:
+    """One fault for each host at a time."""
+    places = {
+        "plane-api": [hosts["staging-api1"], hosts["staging-api2"]],
+        "plane-graphql": [hosts["staging-graphql1"]],
+    }
+    waiting = list(faults)
+    while waiting:
+        batch: dict[Host, Fault] = {}
+        for fault in list(waiting):
+            free = [host for host in places[fault.service] if host not in batch]
+            if free:
+                batch[free[0]] = fault
+                waiting.remove(fault)
+        yield batch
+
+
+def undo(batch: dict[Host, Fault], colours: dict[Host, str]) -> None:
+    for host, fault in batch.items():
+        if fault.undo:
+            host.run(on_colour(host, fault, colours[host], fault.undo))
+
+
+def break_live(batch: dict[Host, Fault]) -> None:
+    colours = {host: host.live(fault.service) for host, fault in batch.items()}
+    names = ",".join(host.name for host in batch)
+    for host, fault in batch.items():
+        host.run(on_colour(host, fault, colours[host], fault.inject))
+    done = verify(names)
+    for host, fault in batch.items():
+        OUTCOMES["live", fault.name] = Outcome(
+            noticed=done.returncode != 0 and not report()["hosts"][host.name][fault.service]["match"],
+            said="\n".join(messages(host.name, fault.service)),
+            printed=done.stdout,
+        )
+    undo(batch, colours)
+    repair = site(names)
+    for host, fault in batch.items():
+        outcome = OUTCOMES["live", fault.name]
+        outcome.repaired = repair.returncode == 0 and report()["hosts"][host.name][fault.service]["match"]
+        outcome.repair = repair.stdout + repair.stderr
+
+
+def break_idle(batch: dict[Host, Fault]) -> None:
+    """A run that changes something, so that it prepares the idle colour, which is broken before it is verified."""
+    before = {host: host.live(fault.service) for host, fault in batch.items()}
+    idle = {host: "green" if colour == "blue" else "blue" for host, colour in before.items()}
+    commands = [host.command(on_colour(host, fault, idle[host], fault.inject)) for host, fault in batch.items()]
+    environment = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "break_idle_colour",
+        "BREAK_IDLE_COLOUR": json.dumps({VERIFY_IDLE: commands}),
+    }
+    fronts = [f"http://{host.address}:{PORTS[fault.service]}" for host, fault in batch.items()]
+    with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
+        done = site(
+            ",".join(host.name for host in batch),
+            environment=environment,
+            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+            plane_api_start_timeout=START_SECONDS,
+            plane_graphql_start_timeout=START_SECONDS,
+        )
+    undo(batch, idle)
+    for host, fault in batch.items():
+        OUTCOMES["idle", fault.name] = Outcome(
+            noticed=done.returncode != 0,
+            said=failure_of(host.name, done.stdout),
+            printed=done.stdout + done.stderr,
+            switched=host.live(fault.service) != before[host],
+            lost=clients.failed,
+            served=clients.requests,
+        )
+
+
+@pytest.fixture(scope="session")
+def outcomes(request: pytest.FixtureRequest, hosts: dict[str, Host], seeded: None) -> dict[tuple[str, str], Outcome]:
+    """The outcome of every fault that this session asks for, by (live or idle, its name)."""
+    wanted = {item.callspec.params["key"] for item in request.session.items if hasattr(item, "callspec")}
+    for place, inject in (("live", break_live), ("idle", break_idle)):
+        for batch in batches([fault for fault in FAULTS if (place, fault.name) in wanted], hosts):
+            inject(batch)
+    # A fault in an idle colour may be in what both colours share: the next run repairs that too.
+    succeeded(site())
+    return OUTCOMES
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of the faults: where each was injected, whether it was caught, and by which words."""
+    if not OUTCOMES:
+        return
+    terminalreporter.section("faults")
+    by_name = {fault.name: fault for fault in FAULTS}
+    width = max(map(len, by_name))
+    for (place, name), outcome in OUTCOMES.items():
+        fault = by_name[name]
+        words = fault.caught_by if place == "live" else fault.caught_in_idle_by
+        caught = outcome.noticed and all(word in outcome.said for word in words)
+        after = ("repaired" if outcome.repaired else "NOT REPAIRED") if place == "live" else (
+            "SWITCHED" if outcome.switched else f"not switched, {outcome.served} requests served"
+        )  # fmt: skip
+        line = f"{place}  {name:<{width}}  {'caught' if caught else 'MISSED'}  {after}  ({words[0]})"
+        terminalreporter.write_line(line, green=caught, red=not caught)

@@ -1,0 +1,41 @@
+"""Every fault is caught with the right words: in a live colour by verify, in an idle one before the switch."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Outcome
+from faults import FAULTS
+from support import report, succeeded, verify
+
+CLEAN_RUNS = 10
+LIVE = {("live", fault.name): fault for fault in FAULTS}
+IDLE = {("idle", fault.name): fault for fault in FAULTS if fault.caught_in_idle_by}
+Outcomes = dict[tuple[str, str], Outcome]
+
+
+@pytest.mark.parametrize("key", LIVE, ids=lambda key: key[1])
+def test_a_fault_in_the_live_colour_is_caught_and_the_next_run_repairs_it(
+    key: tuple[str, str], outcomes: Outcomes
+) -> None:
+    outcome = outcomes[key]
+    assert outcome.noticed, outcome.printed[-3000:]
+    for words in LIVE[key].caught_by:
+        assert words in outcome.said
+        assert words in outcome.printed, "the run itself says so too"
+    assert outcome.repaired, outcome.repair[-3000:]
+
+
+@pytest.mark.parametrize("key", IDLE, ids=lambda key: key[1])
+def test_a_fault_in_the_idle_colour_is_caught_before_the_switch(key: tuple[str, str], outcomes: Outcomes) -> None:
+    outcome = outcomes[key]
+    assert outcome.noticed, outcome.printed[-3000:]
+    for words in IDLE[key].caught_in_idle_by:
+        assert words in outcome.said
+    assert not outcome.switched
+    assert outcome.lost == {}
+
+
+def test_healthy_hosts_raise_no_alarm(outcomes: Outcomes) -> None:
+    for _ in range(CLEAN_RUNS):
+        succeeded(verify())
+        assert report()["match"]
