@@ -67,16 +67,25 @@ class Host:
 
 
 def playbook(
-    name: str, limit: str = "staging", *arguments: str, environment: dict[str, str] | None = None, **variables: Any
+    name: str,
+    limit: str = "staging",
+    *arguments: str,
+    before_task: dict[str, list[list[str]]] | None = None,
+    **variables: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a playbook as an operator does; never raises. variables: as with -e."""
-    surroundings = {
-        **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **(environment or {})
-    }  # fmt: skip
+    """Run a playbook as an operator does; never raises.
+
+    before_task: beginning of a task's name -> commands that run right before it. variables: as with -e.
+    """
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    if before_task:
+        environment["ANSIBLE_CALLBACK_PLUGINS"] = str(ROOT / "tests" / "callbacks")
+        environment["ANSIBLE_CALLBACKS_ENABLED"] = "break_before_task"
+        environment["BREAK_BEFORE_TASK"] = json.dumps(before_task)
     extra = ["-e", json.dumps(variables)] if variables else []
     return subprocess.run(
         ["ansible-playbook", name, "-l", limit, *arguments, *extra],
-        cwd=ROOT, capture_output=True, text=True, check=False, env=surroundings,
+        cwd=ROOT, capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
 
 
@@ -95,7 +104,8 @@ def failure_of(host: str, printed: str) -> str:
 
 
 def report() -> dict[str, Any]:
-    return json.loads((ROOT / "build/reports/verify.json").read_text())
+    found: dict[str, Any] = json.loads((ROOT / "build/reports/verify.json").read_text())
+    return found
 
 
 def messages(host: str, service: str = "plane-api") -> list[str]:

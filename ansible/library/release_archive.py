@@ -7,16 +7,16 @@ DOCUMENTATION = r"""
 module: release_archive
 short_description: Turn a directory or an archive into one deterministic release archive
 description:
-  - Writes the Django project at O(source) to O(destination) as C(.tar.gz) whose bytes depend on its content alone, so
-    that its digest names the release.
+  - Writes the Django project at O(source) into O(destination) as a C(.tar.gz) whose bytes depend on its content alone,
+    and which is named by its digest.
   - Run it on the controller (C(delegate_to=localhost)); the hosts get the archive whatever the source was.
 options:
   source:
-    description: A directory, or an archive (tar or zip) whose root, or only top folder, is the project's root.
+    description: A directory, or an archive (tar or zip) whose root, or only top folder, counts as the directory.
     type: path
     required: true
   destination:
-    description: The archive to write. It lies in the project's build folder and is written in check mode too, since
+    description: The folder to write to. It is the project's build folder and is written in check mode too, since
       nothing on any host changes and the digest decides what would.
     type: path
     required: true
@@ -24,6 +24,10 @@ options:
     description: The file that marks the root of the project.
     type: str
     default: manage.py
+  folder:
+    description: The folder of the source that is the project, where that is not the source itself.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -34,7 +38,7 @@ EXAMPLES = r"""
 - name: Pack the release on the controller
   release_archive:
     source: /srv/checkouts/plane/apiserver
-    destination: build/releases/plane.tar.gz
+    destination: build/releases
   delegate_to: localhost
   run_once: true
 """
@@ -45,6 +49,10 @@ digest:
   returned: success
   type: str
   sample: 1f0c8b…
+path:
+  description: The archive.
+  returned: success
+  type: path
 """
 
 from pathlib import Path
@@ -59,16 +67,18 @@ def main() -> None:
             "source": {"type": "path", "required": True},
             "destination": {"type": "path", "required": True},
             "manage": {"type": "str", "default": "manage.py"},
+            "folder": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
+    given = module.params
     try:
-        digest = build_archive(
-            Path(module.params["source"]), Path(module.params["destination"]), module.params["manage"]
+        digest, path = build_archive(
+            Path(given["source"]), Path(given["destination"]), given["manage"], given["folder"]
         )
     except ReleaseError as error:
         module.fail_json(msg=f"plane_release_source: {error}")
-    module.exit_json(changed=False, digest=digest)
+    module.exit_json(changed=False, digest=digest, path=str(path))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An Ansible callback of these tests: breaks the idle colour of each host right before a run verifies it."""
+"""An Ansible callback of these tests: runs commands right before a task of a playbook starts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
-name: break_idle_colour
+name: break_before_task
 type: notification
-short_description: Run a command on each host right before the idle colour is verified
+short_description: Run commands right before a task starts, so that a run meets a fault half-way
 description:
-  - BREAK_IDLE_COLOUR holds a JSON object, task name prefix to a list of commands (each a list of words), that are run
-    on the controller, in this order, before that task starts. A command that fails ends the run.
+  - BREAK_BEFORE_TASK holds a JSON object, the beginning of a task's name to a list of commands (each a list of words).
+    They run on the controller, in this order. A command that fails ends the run.
 """
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible-core carries no types
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
-    CALLBACK_NAME = "break_idle_colour"
+    CALLBACK_NAME = "break_before_task"
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        for prefix, commands in json.loads(os.environ.get("BREAK_IDLE_COLOUR", "{}")).items():
-            if task.name.startswith(prefix):
+        for beginning, commands in json.loads(os.environ.get("BREAK_BEFORE_TASK", "{}")).items():
+            if task.name.startswith(beginning):
                 for command in commands:
                     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from faults import FAULTS, Fault
@@ -98,16 +96,11 @@ def break_idle(batch: dict[Host, Fault]) -> None:
     before = {host: host.live(fault.service) for host, fault in batch.items()}
     idle = {host: "green" if colour == "blue" else "blue" for host, colour in before.items()}
     commands = [host.command(on_colour(host, fault, idle[host], fault.inject)) for host, fault in batch.items()]
-    environment = {
-        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
-        "ANSIBLE_CALLBACKS_ENABLED": "break_idle_colour",
-        "BREAK_IDLE_COLOUR": json.dumps({VERIFY_IDLE: commands}),
-    }
     fronts = [f"http://{host.address}:{PORTS[fault.service]}" for host, fault in batch.items()]
     with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
         done = site(
             ",".join(host.name for host in batch),
-            environment=environment,
+            before_task={VERIFY_IDLE: commands},
             plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
             plane_api_start_timeout=START_SECONDS,
             plane_graphql_start_timeout=START_SECONDS,

@@ -44,31 +44,47 @@ def test_the_kind_of_a_source_is_told_from_its_form(source: str, kind: str) -> N
 
 
 def test_the_archive_holds_the_code_and_not_what_tools_left(project: Path, tmp_path: Path) -> None:
-    build_archive(project, tmp_path / "out.tar.gz")
-    assert names(tmp_path / "out.tar.gz") == ["app", "app/views.py", "manage.py"]
+    digest, archive = build_archive(project, tmp_path / "out")
+    assert names(archive) == ["app", "app/views.py", "manage.py"]
+    assert archive.name == f"{digest}.tar.gz"
 
 
 def test_the_digest_depends_on_content_alone(project: Path, tmp_path: Path) -> None:
-    first = build_archive(project, tmp_path / "a.tar.gz")
+    first = build_archive(project, tmp_path / "out")
     os.utime(project / "manage.py", (1, 1))
     (project / "manage.py").chmod(0o755)
-    assert build_archive(project, tmp_path / "b.tar.gz") == first
+    assert build_archive(project, tmp_path / "out") == first
     (project / "app" / "views.py").write_text("x = 2\n")
-    assert build_archive(project, tmp_path / "c.tar.gz") != first
+    assert build_archive(project, tmp_path / "out") != first
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_directory_and_archive_of_the_same_project_are_the_same_release(project: Path, tmp_path: Path) -> None:
-    wanted = build_archive(project, tmp_path / "a.tar.gz")
+    wanted, _ = build_archive(project, tmp_path / "a")
     with tarfile.open(tmp_path / "forge.tar.gz", "w:gz") as tar:
         tar.add(project, arcname="plane-v1")
     with zipfile.ZipFile(tmp_path / "forge.zip", "w") as packed:
         for path in [project / "manage.py", project / "app" / "views.py"]:
             packed.write(path, path.relative_to(project))
-    assert build_archive(tmp_path / "forge.tar.gz", tmp_path / "b.tar.gz") == wanted
-    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+    digest, archive = build_archive(tmp_path / "forge.tar.gz", tmp_path / "b")
+    assert digest == wanted
+    with tarfile.open(archive) as tar:
         assert {entry.mode for entry in tar if entry.isfile()} == {0o755, 0o644}
-    build_archive(tmp_path / "forge.zip", tmp_path / "c.tar.gz")
-    assert names(tmp_path / "c.tar.gz") == ["app", "app/views.py", "manage.py"]
+    _, archive = build_archive(tmp_path / "forge.zip", tmp_path / "c")
+    assert names(archive) == ["app", "app/views.py", "manage.py"]
+
+
+def test_the_project_may_be_a_folder_of_the_source(project: Path, tmp_path: Path) -> None:
+    wanted, _ = build_archive(project, tmp_path / "a")
+    repository = tmp_path / "repository"
+    (repository / "web").mkdir(parents=True)
+    project.rename(repository / "backend")
+    assert build_archive(repository, tmp_path / "b", folder="backend")[0] == wanted
+    with tarfile.open(tmp_path / "forge.tar.gz", "w:gz") as tar:
+        tar.add(repository, arcname="plane-v1")
+    assert build_archive(tmp_path / "forge.tar.gz", tmp_path / "c", folder="backend")[0] == wanted
+    with pytest.raises(ReleaseError, match=r"web holds no manage\.py"):
+        build_archive(repository, tmp_path / "d", folder="web")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"\x1f\x8b\x08\x00truncated"])
@@ -76,15 +92,15 @@ def test_a_broken_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     broken = tmp_path / "broken.tar.gz"
     broken.write_bytes(content)
     with pytest.raises(ReleaseError, match="no readable archive"):
-        build_archive(broken, tmp_path / "out.tar.gz")
+        build_archive(broken, tmp_path / "out")
 
 
 def test_a_source_that_does_not_exist_or_is_no_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="does not exist"):
-        build_archive(tmp_path / "nowhere", tmp_path / "out.tar.gz")
+        build_archive(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReleaseError, match=r"holds no manage\.py"):
-        build_archive(tmp_path / "empty", tmp_path / "out.tar.gz")
+        build_archive(tmp_path / "empty", tmp_path / "out")
 
 
 def test_pruning_keeps_the_newest_and_whatever_a_colour_names() -> None:

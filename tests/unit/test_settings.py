@@ -132,7 +132,7 @@ def test_two_services_on_one_host_need_ports_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5", "django-insecure-abc", "lab-only-x"]
+    "key", ["60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5", "django-insecure-abc", "lab-only-x", "REPLACE"]
 )
 @pytest.mark.parametrize("name", ["plane_release_secret_key", "plane_release_live_server_secret_key"])
 def test_a_published_key_is_refused_outside_staging_and_never_shown(name: str, key: str) -> None:
@@ -148,6 +148,7 @@ def test_a_variable_cannot_change_the_process_model_behind_the_inventorys_back(n
     assert "whose setting is plane_api_threads" in line
     (line,) = problems(**{name: {"GUNICORN_CMD_ARGS": "--threads 1"}})
     assert "unseen" in line
+    assert problems(**{name: {"GUNICORN_WARM_UP": "plane.warm"}}) == []
 
 
 @pytest.mark.parametrize(

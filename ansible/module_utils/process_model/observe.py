@@ -124,7 +124,7 @@ def address_of(bind: Any) -> str | tuple[str, int] | None:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)  # noqa: S104 - compared
 
 
-def request(where: str | tuple[str, int], path: str = "/", timeout: float = 5.0) -> Answer:
+def request(where: str | tuple[str, int], path: str = "/", host: str = "localhost", timeout: float = 5.0) -> Answer:
     """GET `path` straight from a Unix socket's path or from (address, port), reading status and Server header."""
     began = time.monotonic()
     family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET6 if ":" in where[0] else socket.AF_INET
@@ -133,7 +133,7 @@ def request(where: str | tuple[str, int], path: str = "/", timeout: float = 5.0)
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(where)
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             while b"\r\n\r\n" not in received and (chunk := connection.recv(65536)):
                 received += chunk
     except OSError as error:
@@ -250,10 +250,11 @@ def observe(
     master: int | None,
     where: str | tuple[str, int] | None = None,
     path: str = "/",
+    host: str = "localhost",
     properties: Mapping[str, str] | None = None,
     reason: str = "no gunicorn master was found",
 ) -> Observation:
-    """Observe the gunicorn whose master is `master`; `where` is asked one HTTP request for `path`.
+    """Observe the gunicorn whose master is `master`; `where` is asked one HTTP request for `path` of `host`.
 
     where: what gunicorn binds to where it is left out; no request is made where that is no address.
     """
@@ -276,7 +277,7 @@ def observe(
         )
     sources = settings_sources(master)
     where = where or address_of(told.effective("bind", sources)[0])
-    answer = request(where, path) if where else None
+    answer = request(where, path, host) if where else None
     facts: dict[str, Fact] = {}
     disagreements: dict[str, list[dict[str, Any]]] = {}
 
@@ -319,11 +320,13 @@ def observe(
     )
 
 
-def observe_unit(unit: str, where: str | tuple[str, int] | None = None, path: str = "/") -> Observation:
+def observe_unit(
+    unit: str, where: str | tuple[str, int] | None = None, path: str = "/", host: str = "localhost"
+) -> Observation:
     """Observe the gunicorn of a systemd unit."""
     master, properties = master_of_unit(unit)
     state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
-    return observe(master, where, path, properties, f"{unit} is {state}, no gunicorn master in it")
+    return observe(master, where, path, host, properties, f"{unit} is {state}, no gunicorn master in it")
 
 
 def _user_name(user: int | None) -> str | None:

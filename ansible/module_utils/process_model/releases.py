@@ -29,24 +29,24 @@ def kind_of(source: str) -> str:
     return "directory"
 
 
-def build_archive(source: Path, destination: Path, manage: str = "manage.py") -> str:
-    """Write the release at `source` to `destination` as .tar.gz and return its SHA-256.
+def build_archive(source: Path, destination: Path, manage: str = "manage.py", folder: str = "") -> tuple[str, Path]:
+    """Write the release at `source` into the folder `destination`; its SHA-256 and the archive, which is named by it.
 
-    The same content gives the same bytes: names sorted, no owner, no time. The root of the archive is the folder that
-    holds `manage`: an archive with everything in one top folder (as forges make them) counts as that folder.
+    The same content gives the same bytes: names sorted, no owner, no time. The project is the folder `folder` of the
+    source, and holds `manage`; an archive with everything in one top folder, as forges make them, is that folder.
 
-    Raises ReleaseError where `source` does not exist, is no archive, or holds no `manage` at its root.
+    Raises ReleaseError where `source` does not exist, is no archive, or where there is no `manage`.
     """
     if source.is_dir():
-        return _write(source, destination, manage)
+        return _write(_root(source, manage, folder), destination)
     if not source.exists():
         raise ReleaseError(f"{source} does not exist")
-    with tempfile.TemporaryDirectory(prefix="plane-release-") as folder:
+    with tempfile.TemporaryDirectory(prefix="plane-release-") as unpacked:
         try:
-            _unpack(source, Path(folder))
+            _unpack(source, Path(unpacked))
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise ReleaseError(f"{source} is no readable archive: {error}") from error
-        return _write(Path(folder), destination, manage)
+        return _write(_root(Path(unpacked), manage, folder), destination)
 
 
 def _unpack(source: Path, folder: Path) -> None:
@@ -58,18 +58,16 @@ def _unpack(source: Path, folder: Path) -> None:
         tar.extractall(folder, filter="data")
 
 
-def _root(folder: Path, manage: str) -> Path:
-    if (folder / manage).exists():
-        return folder
-    inner = [path for path in folder.iterdir() if path.is_dir() and path.name not in LEFT_OUT]
-    if len(inner) == 1 and (inner[0] / manage).exists():
-        return inner[0]
-    raise ReleaseError(f"{folder} holds no {manage} at its root: not the root of a Django project")
+def _root(source: Path, manage: str, folder: str) -> Path:
+    inner = [path for path in source.iterdir() if path.is_dir() and path.name not in LEFT_OUT]
+    for root in (source / folder, *(path / folder for path in inner if len(inner) == 1)):
+        if (root / manage).exists():
+            return root
+    raise ReleaseError(f"{source / folder} holds no {manage}: not the root of a Django project")
 
 
-def _write(folder: Path, destination: Path, manage: str) -> str:
-    root = _root(folder, manage)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+def _write(root: Path, destination: Path) -> tuple[str, Path]:
+    destination.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
@@ -79,11 +77,12 @@ def _write(folder: Path, destination: Path, manage: str) -> str:
             tar.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=_anonymous)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest()
-    if not destination.exists() or destination.read_bytes() != content:
-        temporary = destination.with_suffix(".partial")
+    archive = destination / f"{digest}.tar.gz"
+    if not archive.exists():
+        temporary = destination / f"{digest}.{os.getpid()}.partial"
         temporary.write_bytes(content)
-        os.replace(temporary, destination)
-    return digest
+        os.replace(temporary, archive)
+    return digest, archive
 
 
 def _files(root: Path) -> Iterable[Path]:

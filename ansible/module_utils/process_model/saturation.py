@@ -22,7 +22,7 @@ from . import procfs
 
 # Numbers of the system calls that read from a socket: read, recvfrom, recvmsg.
 READS = {"x86_64": {0, 45, 47}, "aarch64": {63, 207, 212}}
-HELD = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Held: "
+HELD = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nX-Held: "
 RELEASE = b"released\r\n\r\n"
 
 
@@ -70,9 +70,9 @@ def running_and_accepted(pid: int, path: str) -> tuple[int, int]:
 class Probe:
     """Requests held open on one Unix socket. Use as a context: whatever happens, they are let go."""
 
-    def __init__(self, path: str, http_path: str = "/") -> None:
+    def __init__(self, path: str, unfinished: bytes) -> None:
         self.path = path
-        self.http_path = http_path.encode()
+        self.unfinished = unfinished
         self.connections: list[socket.socket] = []
 
     def __enter__(self) -> Probe:
@@ -87,7 +87,7 @@ class Probe:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(2)
             connection.connect(self.path)
-            connection.sendall(HELD % self.http_path)
+            connection.sendall(self.unfinished)
             self.connections.append(connection)
 
     def release(self, deadline: float) -> int:
@@ -104,7 +104,12 @@ class Probe:
 
 
 def saturate(
-    path: str, workers: Sequence[int], http_path: str = "/", most: int = 400, limit_seconds: float = 10.0
+    path: str,
+    workers: Sequence[int],
+    http_path: str = "/",
+    host: str = "localhost",
+    most: int = 400,
+    limit_seconds: float = 10.0,
 ) -> Saturation:
     """Fill the instance that listens at the Unix socket `path` and count what each of `workers` runs at once.
 
@@ -112,12 +117,13 @@ def saturate(
     """
     began = time.monotonic()
     deadline = began + limit_seconds
+    unfinished = HELD.format(path=http_path, host=host).encode()
     try:
-        with Probe(path, http_path) as probe:
+        with Probe(path, unfinished) as probe:
             counts = _fill(probe, workers, most, deadline)
             per_worker = {pid: running for pid, (running, _) in counts.items()}
             full = bool(workers) and all(running >= 1 for running in per_worker.values())
-            waited, further = _offer(path, http_path, wait=0.25)
+            waited, further = _offer(path, unfinished + RELEASE, wait=0.25)
             try:
                 answered = probe.release(deadline)
                 finished = _finishes(further, deadline)
@@ -176,12 +182,12 @@ def _settle(path: str, workers: Sequence[int], deadline: float) -> dict[int, tup
     return last
 
 
-def _offer(path: str, http_path: str, wait: float) -> tuple[bool, socket.socket]:
+def _offer(path: str, request: bytes, wait: float) -> tuple[bool, socket.socket]:
     """Send one further, whole request; whether it was still unanswered after `wait` seconds."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(2)
     connection.connect(path)
-    connection.sendall(HELD % http_path.encode() + RELEASE)
+    connection.sendall(request)
     ready, _, _ = select.select([connection], [], [], wait)
     return not ready, connection
 

@@ -24,6 +24,7 @@ INTERNAL = {"plane_api", "plane_graphql", "plane_stage", "plane_tiers", "plane_v
 INTERNAL_RELEASE = {
     "build",
     "archive",
+    "identity",
     "path",
     "run",
     "migrating_host",
@@ -42,7 +43,7 @@ PUBLISHED_KEYS = {
     "2FiJk1U2aiVPEQtzLehYGlTSnTnrs7LW",
     "htbqvBJAgpm9bzvf3r4urJer0ENReatceh",
 }
-PUBLISHED_PREFIXES = ("django-insecure-", "lab-only-", "changeme", "secret-key")
+PUBLISHED_PREFIXES = ("REPLACE", "django-insecure-", "lab-only-", "changeme", "secret-key")
 MEMORY_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 RANGES = {
     "workers": (1, 128),
@@ -73,6 +74,8 @@ OWNED = {
     "GUNICORN_PRELOAD": "preload",
     "PORT": "port",
 }
+# What gunicorn's hooks read and that does not touch the process model.
+FREE = {"GUNICORN_WARM_UP"}
 WHY_NOT = {
     "gevent": "the proposal's sizing and limits do not hold for it",
     "eventlet": "the proposal's sizing and limits do not hold for it",
@@ -219,7 +222,7 @@ class Checker:
 
     def owned_variables(self, name: str, service: str) -> None:
         for variable in sorted(self.variables.get(name) or {}):
-            if variable in OWNED or variable.startswith("GUNICORN_"):
+            if variable in OWNED or (variable.startswith("GUNICORN_") and variable not in FREE):
                 setting = (
                     f"{service}_{OWNED[variable]}"
                     if variable in OWNED

@@ -96,10 +96,10 @@ def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> ob
     """Observe a colour once it answers its health path, its unit has failed for good, or its time is over."""
     service = desired["service"]
     unit = colours.unit_of(service, colour)
-    path = desired["front_door"]["health_path"]
+    door = desired["front_door"]
     deadline = time.monotonic() + wait_seconds
     while True:
-        found = observe.observe_unit(unit, colours.socket_of(service, colour), path)
+        found = observe.observe_unit(unit, colours.socket_of(service, colour), door["health_path"], door["health_host"])
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
         if (healthy and complete) or time.monotonic() >= deadline or _state_of(unit) in ("failed", "inactive"):
@@ -195,6 +195,7 @@ def _compare_saturation(
         colours.socket_of(str(desired["service"]), colour),
         [worker.pid for worker in observation.workers],
         desired["front_door"]["health_path"],
+        desired["front_door"]["health_host"],
         most=4 * model["workers"] * (model["threads"] or 1) + 40,
     )
     state.details["saturation"] = result.to_dict()
@@ -253,7 +254,9 @@ def _who_answers(
     """
     mark = uuid.uuid4().hex
     separator = "&" if "?" in door["health_path"] else "?"
-    answer = observe.request((door["address"], door["port"]), f"{door['health_path']}{separator}verify={mark}")
+    answer = observe.request(
+        (door["address"], door["port"]), f"{door['health_path']}{separator}verify={mark}", door["health_host"]
+    )
     if answer.status != 200:
         return [
             Mismatch(

@@ -4,6 +4,9 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from plane import standin_fault
+
+standin_fault.at_boot()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "plane.settings")
 django_application = get_asgi_application()
 

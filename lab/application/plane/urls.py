@@ -4,13 +4,14 @@ from django.conf import settings
 from django.http import JsonResponse
 from django.urls import path
 
+from plane import standin_fault
 from plane.api import debug, views
 from plane.graphql.schema import graphql_view
 
 
 def health(request):
     """Health without the database."""
-    return JsonResponse({"status": "OK"})
+    return JsonResponse({"status": "OK"}, status=standin_fault.health_status())
 
 
 project = "api/workspaces/<slug:slug>/projects/<uuid:project_id>"

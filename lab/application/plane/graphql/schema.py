@@ -2,7 +2,6 @@
 
 import strawberry
 from django.http import JsonResponse
-from django.views.decorators.csrf import csrf_exempt
 from strawberry.django.views import AsyncGraphQLView
 
 from plane.db.models import Issue, Workspace
@@ -36,7 +35,6 @@ schema = strawberry.Schema(query=Query)
 _asynchronous = AsyncGraphQLView.as_view(schema=schema)
 
 
-@csrf_exempt
 async def graphql_view(request):
     if not hasattr(request, "scope"):
         return JsonResponse({"error": "GraphQL needs ASGI"}, status=501)

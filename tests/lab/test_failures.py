@@ -1,0 +1,150 @@
+"""Whatever fails half-way, the old colour goes on serving, the message says at which step, and the next run repairs."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support import Host, changed, client, failure_of, load, report, site, succeeded, wait_for
+
+PORT = 8000
+
+
+@contextmanager
+def nothing_lost(host: Host) -> Iterator[None]:
+    """A client asks the front door all the time, and the colour that serves stays what it was."""
+    before = host.live()
+    master = host.master()
+    front = f"http://{host.address}:{PORT}"
+    with load([("health", lambda session, tally: client.get(session, f"{front}/"), 2)], pause=0.05) as clients:
+        yield
+    assert clients.failed == {}
+    assert clients.requests > 0
+    assert (host.live(), host.master()) == (before, master), "another process serves than before"
+
+
+def idle(host: Host) -> str:
+    return "green" if host.live() == "blue" else "blue"
+
+
+def fails(host: Host, step: str, **variables: Any) -> str:
+    """Run a change that fails; what was said. The change itself is a variable that nobody reads."""
+    variables.setdefault("plane_release_variables", {"A_CHANGE": uuid.uuid4().hex})
+    with nothing_lost(host):
+        done = site(host.name, **variables)
+    assert done.returncode != 0, done.stdout
+    said = failure_of(host.name, done.stdout)
+    assert f'"{step}" failed on {host.name}' in said, done.stdout[-4000:]
+    assert f"Traffic: {host.live()} serves as before" in said
+    assert "run the same command again" in said
+    assert not host.succeeds(f"systemctl is-active plane-api@{idle(host)}"), "the colour that failed still runs"
+    return said
+
+
+@pytest.fixture
+def api(api2: Host) -> Iterator[Host]:
+    """A host that the next run, without the fault, repairs."""
+    yield api2
+    succeeded(site(api2.name))
+    assert report()["match"]
+
+
+def release_that(fault: str) -> dict[str, Any]:
+    return {"plane_release_variables": {"PLANE_STANDIN_FAULT": fault}}
+
+
+def test_a_release_that_does_not_boot(api: Host) -> None:
+    said = fails(api, f"Start {idle(api)}", **release_that("no-boot"), plane_api_start_timeout=20)
+    assert "RuntimeError: this release does not boot" in said, "the last lines of the journal are shown"
+
+
+def test_a_release_that_answers_500(api: Host) -> None:
+    step = f"Verify, while it has no traffic, {idle(api)}"
+    said = fails(api, step, **release_that("health-500"), plane_api_start_timeout=20)
+    assert "GET / on the instance's own socket answered 500, should be 200" in said
+
+
+def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Host) -> None:
+    before = api.live()
+    front = f"http://{api.address}:{PORT}"
+    with load([("small", client.small(front), 2)], pause=0.05) as clients:
+        done = site(api.name, **release_that("slow-boot"), plane_api_preload="false")
+    succeeded(done)
+    assert api.live() != before
+    assert clients.failed == {}
+
+
+def test_a_release_that_boots_too_slowly(api: Host) -> None:
+    step = f"Verify, while it has no traffic, {idle(api)}"
+    said = fails(api, step, **release_that("slow-boot"), plane_api_preload="false", plane_api_start_timeout=12)
+    assert "GET / on the instance's own socket answered nothing" in said
+
+
+def test_the_database_is_down(api: Host, data1: Host) -> None:
+    data1.run("systemctl stop postgresql@*")
+    try:
+        said = fails(api, "Ask the database which migrations are missing")
+    finally:
+        data1.run("systemctl start postgresql")
+        wait_for(lambda: data1.succeeds("pg_isready -q"))
+    assert "connection refused" in said.lower()
+
+
+def test_the_disk_is_full(api: Host) -> None:
+    colour = idle(api)
+    api.run(f"mount -t tmpfs -o size=4k tmpfs /etc/plane-api/{colour}")
+    try:
+        said = fails(api, f"Write the files that start {colour}")
+    finally:
+        api.run(f"umount /etc/plane-api/{colour}")
+    assert "No space left on device" in said
+
+
+def test_the_connection_is_lost_half_way(api: Host) -> None:
+    """The host becomes unreachable between writing and starting the idle colour."""
+    inside = ["podman", "exec", api.name]
+    cut = [*inside, "sh", "-c", "systemctl stop ssh.socket ssh.service; pkill sshd; true"]
+    before = api.live()
+    front = f"http://{api.address}:{PORT}/"
+    with load([("health", lambda session, tally: client.get(session, front), 2)], pause=0.05) as clients:
+        done = site(
+            api.name,
+            before_task={f"Start {idle(api)}": [cut]},
+            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+        )
+    subprocess.run([*inside, "systemctl", "start", "ssh.service"], check=True)
+    wait_for(lambda: subprocess.run(api.command("true"), check=False, capture_output=True).returncode == 0)
+    assert done.returncode != 0
+    assert f"[{api.name}]: UNREACHABLE!" in done.stdout
+    assert clients.failed == {}
+    assert api.live() == before
+
+
+def test_admission_does_not_take_the_configuration(api: Host) -> None:
+    """HAProxy's own check refuses it: nothing that serves has changed."""
+    before = api.run("readlink /etc/plane-admission/services/plane-api.cfg")
+    edit = api.command(f"echo 'no such keyword' >>/etc/plane-api/{idle(api)}/admission.cfg")
+    with nothing_lost(api):
+        done = site(
+            api.name,
+            before_task={"Switch the traffic": [edit]},
+            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+        )
+    assert done.returncode != 0
+    said = failure_of(api.name, done.stdout)
+    assert "unknown keyword 'no'" in said
+    assert api.run("readlink /etc/plane-admission/services/plane-api.cfg") == before
+
+
+def test_check_mode_says_what_would_change_and_changes_nothing(api: Host) -> None:
+    files = "find /etc/plane-api /etc/plane-admission /etc/systemd/system /srv/plane -type f | sort | xargs md5sum"
+    before = api.run(files)
+    with nothing_lost(api):
+        done = succeeded(site(api.name, "--check", plane_api_threads=4))
+    assert changed(done)[api.name] > 0
+    assert "threads is 8, should be 4" in done.stdout
+    assert api.run(files) == before
