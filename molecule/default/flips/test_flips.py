@@ -1,0 +1,120 @@
+"""From gthread to uvicorn and back on every REST host while clients ask: side_effect.yml runs this."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import client
+import pytest
+from process_model.report import describe_model
+from services import Service
+from support import ROOT, Load, load, playbook, succeeded
+from testinfra.host import Host
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
+# As deep as the original, whose paths begin at its own folder.
+CHANGED_INVENTORY = ROOT / "build" / "molecule" / "inventory"
+REPORT = ROOT / "build" / "reports" / "molecule.json"
+PAUSE = 0.1  # seconds between an answer and the client's next request: this is no test of speed
+
+
+@dataclass
+class Flips:
+    """What was seen. reports: of the verification at the end of each run."""
+
+    reports: list[dict[str, Any]]
+    loads: list[Load]
+    graphql_master: list[tuple[int, str]]
+
+
+def inventory_without(variable: str) -> Path:
+    """A copy of the scenario's inventory with the one line removed that sets the variable."""
+    shutil.rmtree(CHANGED_INVENTORY, ignore_errors=True)
+    shutil.copytree(INVENTORY, CHANGED_INVENTORY)
+    removed = 0
+    for path in CHANGED_INVENTORY.glob("group_vars/staging/*.yml"):
+        text, count = re.subn(rf"^{variable}:.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        path.write_text(text, encoding="utf-8")
+        removed += count
+    assert removed == 1
+    return CHANGED_INVENTORY
+
+
+def converge(inventory: Path) -> dict[str, Any]:
+    """Run site.yml as an operator does; the report of its own verification."""
+    succeeded(playbook("site.yml", "staging", f"--inventory={inventory}"))
+    report: dict[str, Any] = json.loads(REPORT.read_text(encoding="utf-8"))
+    return report
+
+
+def workspaces(base: str) -> client.Request:
+    async def post(session: aiohttp.ClientSession, tally: client.Tally) -> str:
+        async with session.post(f"{base}/graphql/", json={"query": "{ workspaces { slug } }"}) as response:
+            answer = await response.json()
+            return "ok" if answer == {"data": {"workspaces": [{"slug": "lab"}]}} else f"status {response.status}"
+
+    return post
+
+
+def running_since(service: Service) -> tuple[int, str]:
+    return service.master, service.run("systemctl show -P ExecMainStartTimestampMonotonic %s", service.unit)
+
+
+@pytest.fixture(scope="module")
+def flips(rest: list[Service], shared: tuple[Service, Service]) -> Iterator[Flips]:
+    graphql = shared[1]
+    groups = [(f"queries at {graphql.where}", workspaces(graphql.door), 1)]
+    for api in rest:
+        groups += [(f"reads at {api.where}", client.small(api.door), 2)]
+        groups += [(f"writes at {api.where}", client.write(api.door), 1)]
+    heavy = [(f"heavy reads at {api.where}", client.heavy(api.door), 1) for api in rest]
+    before = running_since(graphql)
+    with (
+        load(groups, keep_alive=True, pause=PAUSE) as kept,
+        load(groups, keep_alive=False, pause=PAUSE) as closed,
+        load(heavy, pause=4 * PAUSE) as large,
+    ):
+        reports = [converge(inventory_without("plane_api_worker_class")), converge(INVENTORY)]
+    return Flips(reports, [kept, closed, large], [before, running_since(graphql)])
+
+
+def models(report: dict[str, Any], service: str) -> set[str]:
+    """The process models that the report observed of a service on all hosts."""
+    observed = [services[service]["observed"] for services in report["hosts"].values() if service in services]
+    return {describe_model(one["worker_class"], one["workers"], one["threads"]) for one in observed}
+
+
+def test_removing_one_variable_brings_uvicorn_and_setting_it_again_gthread(flips: Flips) -> None:
+    assert [models(report, "plane-api") for report in flips.reports] == [{"uvicorn ×2"}, {"gthread 2×8"}]
+    assert all(report["match"] for report in flips.reports)
+
+
+def test_no_request_failed(flips: Flips) -> None:
+    for clients in flips.loads:
+        assert clients.failed == {}
+        assert all(tally.requests > 0 for tally in clients.tallies.values())
+    print({name: tally.requests for clients in flips.loads for name, tally in clients.tallies.items()})
+
+
+def test_every_acknowledged_write_is_in_the_database_exactly_once(flips: Flips, database: Host) -> None:
+    statement = "SELECT external_id FROM db_issue WHERE external_id IS NOT NULL"
+    found = Counter(database.check_output("runuser -u postgres -- psql -At -d plane -c %s", statement).split())
+    acknowledged = [
+        mark for clients in flips.loads for tally in clients.tallies.values() for mark in tally.acknowledged
+    ]
+    assert acknowledged
+    assert {mark: found[mark] for mark in acknowledged if found[mark] != 1} == {}
+
+
+def test_graphql_was_not_touched(flips: Flips) -> None:
+    before, after = flips.graphql_master
+    assert before == after
+    assert [models(report, "plane-graphql") for report in flips.reports] == [{"uvicorn ×2"}] * 2
