@@ -50,7 +50,7 @@ lab-down: ## Remove the lab's hosts and network
 	@python lab/lab.py down
 
 mutants: staging ## Inject every fault into a healthy lab and print which were caught
-	pytest tests/mutation --mutants-table -q
+	pytest tests/mutation -q
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py

@@ -33,6 +33,7 @@ KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 HOST_PYTHON = "3.13"  # of Debian trixie, the system of the lab's hosts
 BOOT_SECONDS = 60
+REPOSITORY = "localhost/plane-lab-host"
 
 # Why each flag is needed: docs/lab.md.
 RUN_FLAGS = [
@@ -103,7 +104,7 @@ def subnet_of(hosts: list[Host]) -> str:
 
 def image_name() -> str:
     digest = hashlib.sha256((ROOT / "lab" / "image.sh").read_bytes()).hexdigest()[:12]
-    return f"localhost/plane-lab-host:{digest}"
+    return f"{REPOSITORY}:{digest}"
 
 
 def ensure_image() -> str:
@@ -111,6 +112,12 @@ def ensure_image() -> str:
     if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
         say("building the host image from Debian packages (about a minute, once)")
         run(str(ROOT / "lab" / "image.sh"), image)
+        # Earlier images; one that a host still runs on stays.
+        for old in set(
+            podman("images", f"--filter=reference={REPOSITORY}", "--format={{.Repository}}:{{.Tag}}").split()
+        ):
+            if old != image:
+                subprocess.run(["podman", "rmi", old], check=False, capture_output=True)
     return image
 
 
@@ -128,8 +135,10 @@ def ensure_wheelhouse() -> None:
     if marker.exists() and marker.read_text(encoding="utf-8") == digest:
         return
     say("downloading the wheels of the stand-in application (once)")
-    shutil.rmtree(WHEELHOUSE, ignore_errors=True)
-    WHEELHOUSE.mkdir(parents=True)
+    WHEELHOUSE.mkdir(parents=True, exist_ok=True)
+    # Emptied, not replaced: running hosts have this very folder mounted.
+    for old in WHEELHOUSE.iterdir():
+        old.unlink()
     tags = [f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (17, 24, 26, 27, 28, 34)]
     tags.append(f"--platform=manylinux2014_{platform.machine()}")
     for requirements in sets:
@@ -236,7 +245,7 @@ def clean() -> None:
         remove(podman("ps", "--all", "--filter=label=plane-lab", "--format={{.Names}}").split())
         for network in podman("network", "ls", "--filter=label=plane-lab", "--format={{.Name}}").split():
             podman("network", "rm", network)
-        images = podman("images", "--filter=reference=localhost/plane-lab-*", "--format={{.Id}}").split()
+        images = podman("images", f"--filter=reference={REPOSITORY}", "--format={{.Id}}").split()
         if images:
             podman("rmi", "--force", *sorted(set(images)))
     shutil.rmtree(STATE, ignore_errors=True)

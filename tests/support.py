@@ -97,10 +97,15 @@ def verify(limit: str = "staging", **variables: Any) -> subprocess.CompletedProc
     return playbook("ansible/playbooks/verify.yml", limit, **variables)
 
 
+def failures(printed: str) -> list[str]:
+    """What a run printed of each task that failed on a host."""
+    parts = re.split(r"^(?=fatal: \[|TASK \[|PLAY )", printed, flags=re.MULTILINE)
+    return [part for part in parts if part.startswith("fatal: [")]
+
+
 def failure_of(host: str, printed: str) -> str:
     """What a run printed of the host's failures."""
-    parts = re.split(r"^(?=fatal: \[|TASK \[|PLAY )", printed, flags=re.MULTILINE)
-    return "\n".join(part for part in parts if part.startswith(f"fatal: [{host}]"))
+    return "\n".join(part for part in failures(printed) if part.startswith(f"fatal: [{host}]"))
 
 
 def report() -> dict[str, Any]:
@@ -114,7 +119,7 @@ def messages(host: str, service: str = "plane-api") -> list[str]:
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert done.returncode == 0, "\n".join(failures(done.stdout)) + done.stdout[-2000:] + done.stderr[-2000:]
     return done
 
 

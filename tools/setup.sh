@@ -4,6 +4,8 @@
 # usage: setup.sh venv | lab
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Where Debian keeps the tools of root; not on everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
 
 fail() { echo "setup: $*" >&2 && exit 1; }
 

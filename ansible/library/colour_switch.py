@@ -25,6 +25,9 @@ options:
     description: How long the former colour may finish what it holds. What is left then is cut, and counted.
     type: float
     default: 30
+  proof:
+    description: What M(process_model) proved of the colour (its C(proof)), kept for later reports.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -62,6 +65,7 @@ def main() -> None:
             "service": {"type": "str", "required": True},
             "colour": {"type": "str", "choices": list(colours.COLOURS), "required": True},
             "drain_seconds": {"type": "float", "default": 30.0},
+            "proof": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -71,7 +75,7 @@ def main() -> None:
         changed = live != colour
         module.exit_json(changed=changed, message=f"{service}: {live or 'nothing'} -> {colour} (check mode)")
     try:
-        done = switch(service, colour, module.params["drain_seconds"])
+        done = switch(service, colour, module.params["drain_seconds"], module.params["proof"])
     except SwitchError as error:
         module.fail_json(msg=str(error))
     cut = f"; {done.cut} requests outlived the grace period and were cut" if done.cut else ""

@@ -74,6 +74,10 @@ evidence:
   returned: always
   type: list
   elements: str
+proof:
+  description: With O(saturate), what was proved of the process, for M(colour_switch) to keep.
+  returned: always
+  type: dict
 details:
   description: The whole observation with the source of each fact, the saturation probe and admission.
   returned: always

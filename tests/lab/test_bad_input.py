@@ -83,9 +83,3 @@ def test_a_port_that_something_else_listens_on_is_refused(intruder: int) -> None
 def test_an_address_that_is_no_address_of_the_host_is_refused() -> None:
     text = " ".join(refused(plane_api_listen_address="192.0.2.77").split())
     assert "plane_api_listen_address is 192.0.2.77, which is no address of this host" in text
-
-
-def test_a_limit_that_does_not_hold_two_colours_is_refused_unless_one_stops_first() -> None:
-    text = " ".join(refused("staging-api1", plane_api_memory_limit="300MiB", plane_api_workers=2).split())
-    assert "two colours of 2 workers" in text
-    assert "plane_api_change: stop-first" in text

@@ -6,6 +6,7 @@ Names on a host, for a service `plane-api` and a colour `blue`:
     /run/plane-api/blue/gunicorn.sock               where its gunicorn listens
     plane-api@blue.service                          what keeps it running
     /etc/plane-admission/services/plane-api.cfg     a link to ../../plane-api/<live colour>/admission.cfg
+    /run/plane-process-model/plane-api@blue.json    what was proved of its process before it took traffic
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ COLOURS = (BLUE, GREEN)
 ADMISSION_UNIT = "plane-admission.service"
 ADMISSION_DIRECTORY = Path("/etc/plane-admission")
 ADMISSION_SOCKET = Path("/run/plane-admission/admin.sock")
+
+
+# What was proved of a colour before it took traffic; gone with a reboot, as the process is.
+PROOFS = Path("/run/plane-process-model")
+
+
+def proof_of(service: str, colour: str, directory: Path = PROOFS) -> Path:
+    return directory / f"{service}@{colour}.json"
 
 
 def other(colour: str) -> str:

@@ -71,6 +71,28 @@ def compare_process(desired: Mapping[str, Any], facts: Mapping[str, Fact]) -> li
     return [mismatch for mismatch in found if mismatch]
 
 
+def compare_versions(desired: Mapping[str, Any], versions: Mapping[str, str]) -> list[Mismatch]:
+    """Settings that the installed gunicorn does not bear, as measured (docs/proposal.md).
+
+    worker_connections: before 24.1.1 gthread counts idle connections too, so slots and health checks get none.
+    """
+    connections = desired["model"]["worker_connections"]
+    version = versions.get("gunicorn", "")
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if connections is None or desired["model"]["worker_class"] != "gthread" or not numbers or numbers >= (24, 1, 1):
+        return []
+    name = f"{str(desired['service']).replace('-', '_')}_worker_connections"
+    return [
+        Mismatch(
+            what="worker_connections",
+            desired=None,
+            observed=connections,
+            message=f"{name} is {connections}, which breaks slots and health checks of gunicorn {version} "
+            f"[its dist-info]. Allowed: null, or gunicorn 24.1.1 or newer in the release's requirements",
+        )
+    ]
+
+
 def files_of_colour(desired: Mapping[str, Any], colour: str, with_admission: bool) -> dict[str, str]:
     """Path -> SHA-256 of what an instance of `colour` is made from; with admission's own files where it is live."""
     other = f"/etc/{desired['service']}/{'green' if colour == 'blue' else 'blue'}/"

@@ -56,6 +56,12 @@ def state(pid: int) -> str:
     return fields[0] if fields else ""
 
 
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot: with its number, what tells it from every other process."""
+    fields = statistics(pid)
+    return int(fields[19]) if len(fields) > 19 else None
+
+
 def started_at(pid: int) -> float:
     """When the process started, in seconds since 1970; 0 where it is gone. Exact to a clock tick (10 ms)."""
     fields = statistics(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import subprocess
 import time
@@ -31,6 +32,7 @@ class State:
     mismatches: list[dict[str, Any]] = field(default_factory=list)
     observed: dict[str, Any] = field(default_factory=dict)
     evidence: list[str] = field(default_factory=list)
+    proof: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     installed: bool = False
     idle_is_running: bool = False
@@ -123,6 +125,7 @@ def _compare_instance(
         ]
     facts = dict(observation.facts)
     mismatches = compare.compare_process(desired, facts)
+    mismatches += compare.compare_versions(desired, observation.versions)
     mismatches += compare.compare_fingerprint(desired["fingerprint"], observation.fingerprint)
     wanted = compare.files_of_colour(desired, colour, with_admission=state.live == colour)
     mismatches += compare.compare_files(wanted, _digests(wanted), desired["environment"])
@@ -138,7 +141,25 @@ def _compare_instance(
     state.evidence = [facts["worker_class"].source, f"{len(observation.workers)} workers in /proc"]
     if saturate and not mismatches:
         mismatches += _compare_saturation(desired, observation, colour, state)
+        state.proof = {**_identity(observation), "saturation": state.evidence[-1]}
+    elif proved := _proved_before(str(desired["service"]), colour, observation):
+        state.evidence.append(f"{proved} before the switch")
     return mismatches
+
+
+def _identity(observation: observe.Observation) -> dict[str, Any]:
+    """What tells this master from every other process since boot."""
+    return {"master": observation.master, "start_ticks": procfs.start_ticks(observation.master or 0)}
+
+
+def _proved_before(service: str, colour: str, observation: observe.Observation) -> str | None:
+    """What a change proved of this very process; None where it is another process, or nothing was proved."""
+    try:
+        proof = json.loads(procfs.read(colours.proof_of(service, colour)))
+    except ValueError:
+        return None
+    same = all(proof.get(name) == value for name, value in _identity(observation).items())
+    return proof.get("saturation") if same else None
 
 
 def _digests(files: Iterable[str]) -> dict[str, str | None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +42,17 @@ def _systemctl(*arguments: str) -> None:
         raise SwitchError(f"systemctl {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
 
 
-def switch(service: str, colour: str, drain_seconds: float, directory: Path = colours.ADMISSION_DIRECTORY) -> Switched:
+def switch(
+    service: str,
+    colour: str,
+    drain_seconds: float,
+    proof: Mapping[str, Any] | None = None,
+    directory: Path = colours.ADMISSION_DIRECTORY,
+) -> Switched:
     """Send the traffic of `service` to `colour`, then drain (`drain_seconds` at the most) and stop the other one.
 
     The candidate configuration is checked before anything changes; the link is put back where the running HAProxy does
-    not follow it. Raises SwitchError in both cases.
+    not follow it. Raises SwitchError in both cases. proof: what was proved of the colour, kept for later reports.
     """
     former = colours.live_colour(service, directory)
     target = colours.directory_of(service, colour) / "admission.cfg"
@@ -65,6 +73,10 @@ def switch(service: str, colour: str, drain_seconds: float, directory: Path = co
         _put_back(link, before)
         raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
+    if proof:
+        path = colours.proof_of(service, colour)
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        path.write_text(json.dumps(dict(proof)), encoding="utf-8")
 
     leaving = colours.other(colour)
     drained = colours.wait_until_drained(service, leaving, drain_seconds)
