@@ -45,6 +45,7 @@ def render(prestart: Sequence[str] = (), service: str = "plane-api", application
         gunicorn_service_name=service,
         plane_release_wsgi=f"{application}.wsgi:application",
         plane_release_asgi=f"{application}.asgi:application",
+        plane_release_manage="manage.py",
         gunicorn_service_prestart=list(prestart),
     )
 

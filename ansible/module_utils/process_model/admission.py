@@ -170,7 +170,7 @@ def check_candidate(service: str, target: Path, directory: Path = colours.ADMISS
         mine.unlink(missing_ok=True)
         mine.symlink_to(target)
         check = subprocess.run(
-            ["/usr/sbin/haproxy", "-c", "-q", "-f", str(directory / "haproxy.cfg"), "-f", folder],
+            ["/usr/sbin/haproxy", "-c", "-f", str(directory / "haproxy.cfg"), "-f", folder],
             capture_output=True,
             text=True,
             check=False,

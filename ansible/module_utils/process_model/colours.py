@@ -4,6 +4,9 @@ Names on a host, for a service `plane-api` and a colour `blue`:
 
     /etc/plane-api/blue/                            the colour's files
     /run/plane-api/blue/gunicorn.sock               where its gunicorn listens
+    /run/plane-api/live.sock                        a link to the live colour's socket, and all that HAProxy knows: a
+                                                    HAProxy process that a reload has replaced still holds idle clients,
+                                                    and their next request must not go to the colour that has stopped
     plane-api@blue.service                          what keeps it running
     /etc/plane-admission/services/plane-api.cfg     a link to ../../plane-api/<live colour>/admission.cfg
     /run/plane-process-model/plane-api@blue.json    what was proved of its process before it took traffic
@@ -46,6 +49,11 @@ def unit_of(service: str, colour: str) -> str:
 
 def socket_of(service: str, colour: str) -> str:
     return f"/run/{service}/{colour}/gunicorn.sock"
+
+
+def live_socket_of(service: str, run: Path = Path("/run")) -> Path:
+    """The link to the socket of the live colour."""
+    return run / service / "live.sock"
 
 
 def directory_of(service: str, colour: str, etc: Path = Path("/etc")) -> Path:

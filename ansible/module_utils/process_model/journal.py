@@ -16,9 +16,11 @@ def _journalctl(*arguments: str) -> str:
     ).stdout
 
 
-def last_lines(identifier: str, count: int) -> list[str]:
-    """The last `count` lines that were written under a syslog identifier."""
-    return _journalctl(f"--lines={count}", "--output=cat", f"--identifier={identifier}").splitlines()
+def last_lines(identifier: str, count: int, since: float = 0) -> list[str]:
+    """The last `count` lines that were written under a syslog identifier since `since` (seconds since 1970)."""
+    return _journalctl(
+        f"--lines={count}", f"--since=@{since:.6f}", "--output=cat", f"--identifier={identifier}"
+    ).splitlines()
 
 
 def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:

@@ -84,9 +84,31 @@ def examine(
     if preflight:
         state.refusals = refusals(desired, state)
     if journal_of:
-        state.journal = journal.last_lines(f"{service}-{journal_of}", 25)
+        state.journal = _journal_since_written(service, journal_of)
     state.seconds = round(time.monotonic() - began, 2)
     return state
+
+
+def _has_given_up(unit: str) -> bool:
+    """Whether waiting is in vain: systemd has ended the unit, or had to start it again more than once."""
+    shown = subprocess.run(
+        ["systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", unit], capture_output=True, text=True, check=False
+    )
+    words = shown.stdout.split()
+    return len(words) < 2 or words[0] in ("failed", "inactive") or int(words[1]) > 1
+
+
+def _journal_since_written(service: str, colour: str) -> list[str]:
+    """The last lines of a colour's journal since its files were written: an earlier life of it explains nothing.
+
+    Without the frames of tracebacks (indented by two blanks or more): gunicorn's own would push the error out of sight.
+    """
+    try:
+        written = (colours.directory_of(service, colour) / "fingerprint").stat().st_mtime
+    except OSError:
+        return []
+    lines = journal.last_lines(f"{service}-{colour}", 300, since=written)
+    return [line for line in lines if line.strip() and not line.startswith("  ")][-25:]
 
 
 def _state_of(unit: str) -> str:
@@ -104,7 +126,7 @@ def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> ob
         found = observe.observe_unit(unit, colours.socket_of(service, colour), door["health_path"], door["health_host"])
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
-        if (healthy and complete) or time.monotonic() >= deadline or _state_of(unit) in ("failed", "inactive"):
+        if (healthy and complete) or time.monotonic() >= deadline or _has_given_up(unit):
             return found
         time.sleep(0.2)
 

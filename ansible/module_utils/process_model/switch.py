@@ -65,11 +65,14 @@ def switch(
     began = time.monotonic()
     before = os.readlink(link) if link.is_symlink() else None
     colours.point_link(link, target)
+    colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
         _systemctl("reload-or-restart", colours.ADMISSION_UNIT)
         admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", 8))
+        if former is not None:
+            colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, former)))
         _put_back(link, before)
         raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
