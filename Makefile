@@ -26,7 +26,7 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 test: lint test-unit test-molecule test-lab ## Pass every test
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
-	pytest tests/unit
+	pytest tests/unit --numprocesses 2
 
 test-molecule: setup ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test
@@ -39,6 +39,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
+	@for folder in tests/unit tests/lab tests/mutation molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh .ci/run
 	ansible-lint --offline
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 from process_model.admission import parse_statistics
 from support import wait_for
@@ -45,10 +46,10 @@ class Service:
 
     def run(self, command: str, *arguments: str) -> str:
         """What a command printed that has to succeed; testinfra quotes the arguments."""
-        return self.host.check_output(command, *arguments)
+        return str(self.host.check_output(command, *arguments))
 
     def succeeds(self, command: str, *arguments: str) -> bool:
-        return self.host.run(command, *arguments).succeeded
+        return bool(self.host.run(command, *arguments).succeeded)
 
     @property
     def door(self) -> str:
@@ -103,7 +104,7 @@ class Service:
         rows = {row["svname"]: row for row in shown if row["pxname"] == self.name + (route and f".{route}")}
         return int(rows[self.live]["scur"]), int(rows["BACKEND"]["qcur"])
 
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: Any) -> Answer:
         """One request through the front door, on a connection of its own."""
         connection = http.client.HTTPConnection(self.address, self.port, timeout=60)
         try:

@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
+import client
 import pytest
-from support import Host, client, load, report, succeeded, verify, wait_for
+from support import Host, load, report, succeeded, verify, wait_for
 
 PORT = 8000
 MEBIBYTE = 1 << 20
 ADMISSION = "/run/plane-admission/admin.sock"
 
 
-def ask(host: Host, path: str, method: str = "GET", body: Any = None, port: int = PORT, **headers: str) -> Any:
+def ask(host: Host, path: str, method: str = "GET", body: Any = None, port: int = PORT, **headers: Any) -> Any:
     connection = http.client.HTTPConnection(host.address, port, timeout=60)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -33,7 +34,7 @@ def ask(host: Host, path: str, method: str = "GET", body: Any = None, port: int 
         connection.close()
 
 
-def seen(host: Host, **headers: str) -> dict[str, Any]:
+def seen(host: Host, **headers: Any) -> dict[str, Any]:
     """What the application sees of a request with these headers."""
     status, body = ask(host, "/api/debug/echo/", **headers)
     assert status == 200, body
@@ -42,7 +43,7 @@ def seen(host: Host, **headers: str) -> dict[str, Any]:
 
 
 def test_what_a_client_says_about_itself_is_not_believed(api1: Host) -> None:
-    lies = {
+    lies: dict[str, Any] = {
         "X_Forwarded_For": "198.51.100.7",
         "X_Forwarded_Proto": "https",
         "X_Forwarded_Host": "evil.example",

@@ -90,7 +90,8 @@ def deploy(api2: Host) -> Iterator[Any]:
 def observed(host: Host) -> dict[str, Any]:
     found: dict[str, Any] = report()["hosts"][host.name]["plane-api"]
     assert found["match"]
-    return found["observed"]
+    seen: dict[str, Any] = found["observed"]
+    return seen
 
 
 def test_another_project_runs_as_a_directory_an_archive_and_a_git_url(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import client
 import pytest
-from support import Host, changed, client, failure_of, load, report, site, succeeded, wait_for
+from support import Host, changed, failure_of, load, report, site, succeeded, wait_for
 
 PORT = 8000
 

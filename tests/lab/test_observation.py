@@ -7,7 +7,8 @@ import os
 import subprocess
 from typing import Any
 
-from support import ROOT, Host, client, load, report, succeeded, verify
+import client
+from support import ROOT, Host, load, report, succeeded, verify
 
 
 def gunicorn_info(host: str, arguments: str) -> dict[str, Any]:

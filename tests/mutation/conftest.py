@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import client
 import pytest
 from faults import FAULTS, Fault
-from support import Host, client, failure_of, load, messages, report, site, succeeded, verify
+from support import Host, failure_of, load, messages, report, site, succeeded, verify
 
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"

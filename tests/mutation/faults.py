@@ -142,11 +142,11 @@ FAULTS = [
     ),
     Fault(
         "another process on the port",
-        "systemctl stop plane-admission && cd /tmp && systemd-run --quiet --unit=lab-intruder "
+        "systemctl stop plane-admission && cd /tmp && systemd-run --quiet --collect --unit=lab-intruder "
         "python3 -m http.server --bind $ADDRESS $PORT && " + until("ss -ltn | grep -q $ADDRESS:$PORT"),
         ("admission does not run",),
         in_idle=ONLY_LIVE,
-        undo="systemctl stop lab-intruder; systemctl reset-failed lab-intruder 2>/dev/null; systemctl start plane-admission",
+        undo="systemctl stop lab-intruder && systemctl start plane-admission",
     ),
     Fault(
         "an old release still runs",

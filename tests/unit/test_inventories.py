@@ -28,7 +28,8 @@ def ansible(*words: str, **changes: Any) -> subprocess.CompletedProcess[str]:
 def hosts() -> dict[str, dict[str, Any]]:
     listed = ansible("ansible-inventory", "--list")
     assert listed.returncode == 0, listed.stderr
-    return json.loads(listed.stdout)
+    found: dict[str, dict[str, Any]] = json.loads(listed.stdout)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -202,9 +202,11 @@ def test_a_class_that_the_answer_contradicts_is_not_believed(gunicorn: Callable[
     assert found.facts["worker_class"].agree
     assert observe.class_by_header("gunicorn/23.0.0") == "gunicorn"
     assert observe.class_by_header("nginx") is None
-    lying = [("command line", {"worker_class": "gthread", "threads": 3, "workers": 2})]
+    lying: list[tuple[str, Mapping[str, Any]]] = [
+        ("command line", {"worker_class": "gthread", "threads": 3, "workers": 2})
+    ]
     original = observe.settings_sources
-    observe.settings_sources = lambda pid: lying  # type: ignore[assignment]
+    observe.settings_sources = lambda pid: lying
     try:
         doubted = observe.observe(running.pid, running.path)
     finally:

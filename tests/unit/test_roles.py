@@ -20,7 +20,8 @@ def load(path: Path) -> Any:
 
 
 def options(role: str) -> dict[str, Any]:
-    return load(ROLES / role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    found: dict[str, Any] = load(ROLES / role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    return found
 
 
 @pytest.mark.parametrize("role", ["plane_api", "plane_graphql", "plane_release"])

@@ -17,7 +17,7 @@ HEAVY_ROUTE = "page-description"
 
 
 def query(database: Host, statement: str) -> str:
-    return database.check_output("runuser -u postgres -- psql -At -d plane -c %s", statement)
+    return str(database.check_output("runuser -u postgres -- psql -At -d plane -c %s", statement))
 
 
 @contextmanager
@@ -62,6 +62,7 @@ def test_a_full_queue_answers_503_with_retry_after_and_json(api: Service) -> Non
         held.offer(QUEUE, HEALTH)
         wait_for(lambda: api.admitted() == (14, QUEUE))  # every request that was offered: none is refused yet
         answer = api.ask(client.SMALL)
+        assert api.admitted() == (14, QUEUE), "it was refused at once, while the others still wait"
     assert answer.status == 503
     assert answer.headers["Retry-After"] == "2"
     assert answer.headers["Content-Type"] == "application/json"
@@ -72,7 +73,7 @@ def test_heavy_calls_that_hang_hold_two_slots_and_small_calls_go_on(api: Service
     hanging = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with ThreadPoolExecutor(8) as pool:
         with pages_locked(database):
-            heavy = [pool.submit(api.ask, client.HEAVY, **client.KEY) for _ in range(8)]
+            heavy = [pool.submit(api.ask, client.HEAVY, "GET", None, **client.KEY) for _ in range(8)]
             wait_for(lambda: api.admitted(HEAVY_ROUTE) == (2, 6) and query(database, hanging) == "2")
-            assert api.ask(client.SMALL, **client.KEY).status == 200
+            assert api.ask(client.SMALL, "GET", None, **client.KEY).status == 200
         assert {(call.result().status, len(call.result().body)) for call in heavy} == {(200, client.HEAVY_BYTES)}

@@ -31,7 +31,10 @@ def other_colour_holds(service: Service, mebibytes: int) -> Iterator[None]:
         "systemd-run --quiet --collect --unit=%s --slice=%s.slice --uid=%s python3 -c %s",
         OTHER_COLOUR, service.name, service.name, hold,
     )  # fmt: skip
-    held = lambda: int(service.run("systemctl show -P MemoryCurrent %s", OTHER_COLOUR))  # noqa: E731
+
+    def held() -> int:
+        return int(service.run("systemctl show -P MemoryCurrent %s", OTHER_COLOUR))
+
     try:
         wait_for(lambda: held() > mebibytes * MEBIBYTE)
         yield
