@@ -53,7 +53,8 @@ def admission(edit: str, until: str) -> str:
 
 
 def until(condition: str) -> str:
-    return f"until {condition}; do sleep 0.1; done"
+    """Wait for the condition, half a minute at the most."""
+    return f"i=0; until {condition}; do i=$((i + 1)); test $i -lt 300; sleep 0.1; done"
 
 
 FAULTS = [
@@ -189,7 +190,7 @@ FAULTS = [
     ),
     Fault(
         "a heavy route's pattern changed",
-        admission("'s#-m reg ^/api/#-m reg ^/other/#'", until('echo "show acl #3" | socat - $ADMISSION | grep -q other')),
+        admission("'s#/api/workspaces#/other/workspaces#'", until('echo "show acl #3" | socat - $ADMISSION | grep -q other')),
         ("path of route plane-api.page-description is ^/other/", "should be ^/api/"),
         in_idle=("/admission.cfg is not what the inventory renders",),
     ),
