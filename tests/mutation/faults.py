@@ -190,7 +190,7 @@ FAULTS = [
     ),
     Fault(
         "a heavy route's pattern changed",
-        admission("'s#/api/workspaces#/other/workspaces#'", until('echo "show acl #3" | socat - $ADMISSION | grep -q other')),
+        admission("'s#/api/workspaces#/other/workspaces#'", until('seq -f "show acl #%g" 0 9 | paste -sd ";" | socat - $ADMISSION | grep -q other')),
         ("path of route plane-api.page-description is ^/other/", "should be ^/api/"),
         in_idle=("/admission.cfg is not what the inventory renders",),
     ),
