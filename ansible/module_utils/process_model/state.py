@@ -89,13 +89,13 @@ def examine(
     return state
 
 
-def _has_given_up(unit: str) -> bool:
-    """Whether waiting is in vain: systemd has ended the unit, or had to start it again more than once."""
+def _restarts(unit: str) -> int | None:
+    """How often systemd has started the unit again since it was loaded; None where it has ended it for good."""
     shown = subprocess.run(
         ["systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", unit], capture_output=True, text=True, check=False
     )
     words = shown.stdout.split()
-    return len(words) < 2 or words[0] in ("failed", "inactive") or int(words[1]) > 1
+    return None if len(words) < 2 or words[0] in ("failed", "inactive") else int(words[1])
 
 
 def _journal_since_written(service: str, colour: str) -> list[str]:
@@ -117,16 +117,20 @@ def _state_of(unit: str) -> str:
 
 
 def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> observe.Observation:
-    """Observe a colour once it answers its health path, its unit has failed for good, or its time is over."""
+    """Observe a colour once it answers its health path, waiting is in vain, or its time is over."""
     service = desired["service"]
     unit = colours.unit_of(service, colour)
     door = desired["front_door"]
     deadline = time.monotonic() + wait_seconds
+    restarts_before = _restarts(unit) or 0
     while True:
         found = observe.observe_unit(unit, colours.socket_of(service, colour), door["health_path"], door["health_host"])
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
-        if (healthy and complete) or time.monotonic() >= deadline or _has_given_up(unit):
+        restarts = _restarts(unit)
+        # Waiting is in vain where it has ended, or ends again and again.
+        in_vain = restarts is None or restarts - restarts_before >= 2
+        if (healthy and complete) or in_vain or time.monotonic() >= deadline:
             return found
         time.sleep(0.2)
 
