@@ -121,7 +121,7 @@ def break_idle(batch: dict[Host, Fault]) -> None:
 @pytest.fixture(scope="session")
 def outcomes(request: pytest.FixtureRequest, hosts: dict[str, Host], seeded: None) -> dict[tuple[str, str], Outcome]:
     """The outcome of every fault that this session asks for, by (live or idle, its name)."""
-    wanted = {item.callspec.params["key"] for item in request.session.items if hasattr(item, "callspec")}
+    wanted = {item.callspec.params.get("key") for item in request.session.items if hasattr(item, "callspec")}
     for place, inject in (("live", break_live), ("idle", break_idle)):
         for batch in batches([fault for fault in FAULTS if (place, fault.name) in wanted], hosts):
             inject(batch)
