@@ -91,11 +91,10 @@ def examine(
 
 def _restarts(unit: str) -> int | None:
     """How often systemd has started the unit again since it was loaded; None where it has ended it for good."""
-    shown = subprocess.run(
-        ["systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", unit], capture_output=True, text=True, check=False
-    )
-    words = shown.stdout.split()
-    return None if len(words) < 2 or words[0] in ("failed", "inactive") else int(words[1])
+    _, properties = observe.master_of_unit(unit)
+    if properties.get("ActiveState", "inactive") in ("failed", "inactive"):
+        return None
+    return int(properties.get("NRestarts") or 0)
 
 
 def _journal_since_written(service: str, colour: str) -> list[str]:
