@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 
-import client  # noqa: E402
+import client  # noqa: E402 - its folder is put on the path above
 
 STAGING = ROOT / "inventories" / "staging"
 

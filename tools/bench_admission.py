@@ -18,8 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
 
-import client  # noqa: E402
-from support import Host, inventory_hosts, seed  # noqa: E402
+import client  # noqa: E402 - its folder is put on the path above
+from support import Host, inventory_hosts, seed  # noqa: E402 - as above
 
 HOST = "staging-api1"
 PORT = 8000

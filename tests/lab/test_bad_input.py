@@ -42,7 +42,7 @@ def refused(limit: str = "staging", **variables: Any) -> str:
             [{**ROUTE, "path": "^/("}],
             "is '^/('. Allowed: a path that is a regular",
         ),
-        ("plane_api_listen_address", "0.0.0.0", "is '0.0.0.0'. Allowed: one address of the host"),  # noqa: S104
+        ("plane_api_listen_address", "0.0.0.0", "is '0.0.0.0'. Allowed: one address of the host"),  # noqa: S104 - refused
         ("plane_api_thread", 4, "is 4. Allowed: a known variable; the nearest is plane_api_threads"),
     ],
 )
