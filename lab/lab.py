@@ -11,6 +11,7 @@ The inventory is the only list of hosts: names and addresses are read from its h
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import ipaddress
 import os
@@ -32,6 +33,9 @@ KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 HOST_PYTHON = "3.13"  # of Debian trixie, the system of the lab's hosts
 BOOT_SECONDS = 60
+# podman makes the first once after every boot, and believes what it wrote about hosts and addresses while it is there.
+PODMAN_ALIVE = Path("/run/libpod/alive")
+PODMAN_ADDRESSES = Path("/run/containers/networks/ipam.db")
 REPOSITORY = "localhost/plane-lab-host"
 
 # Why each flag is needed: docs/lab.md.
@@ -151,14 +155,31 @@ def ensure_network(name: str, subnet: str) -> None:
         podman("network", "create", "--label=plane-lab", f"--subnet={subnet}", name)
 
 
+def forget_a_former_boot() -> None:
+    """Let podman see that the machine was rebooted, where /run outlived that: a disk kept or copied, not memory."""
+    booted = int(Path("/proc/stat").read_text(encoding="utf-8").partition("btime ")[2].split()[0])
+    if PODMAN_ALIVE.exists() and PODMAN_ALIVE.stat().st_mtime < booted:
+        say("the machine was rebooted since podman ran: its hosts start afresh")
+        PODMAN_ALIVE.unlink()
+        PODMAN_ADDRESSES.unlink(missing_ok=True)
+
+
 def is_running(host: Host) -> bool:
+    """Whether the host's first process lives. A host that does not run is removed: it starts afresh.
+
+    The process is asked, not podman alone: podman goes on saying "running" where something else killed the host.
+    """
     state = subprocess.run(
-        ["podman", "container", "inspect", "--format={{.State.Running}}", host.name],
+        ["podman", "container", "inspect", "--format={{.State.Pid}}", host.name],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if state.returncode == 0 and state.stdout.strip() != "true":
-        podman("rm", "--force", "--volumes", host.name)
-    return state.stdout.strip() == "true"
+    if state.returncode:
+        return False
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{state.stdout.strip()}/root/etc/hostname").read_text(encoding="utf-8").strip() == host.name:
+            return True
+    remove([host.name])
+    return False
 
 
 def start(host: Host, network: str, image: str) -> bool:
@@ -228,7 +249,10 @@ def up(inventory: Path) -> None:
 def remove(names: list[str]) -> None:
     """Kill and remove the containers: nothing in a lab is worth an orderly stop."""
     if names:
-        podman("rm", "--force", "--volumes", "--time=0", *names)
+        command = ["podman", "--runtime=runc", "rm", "--force", "--volumes", "--time=0", *names]
+        # Where a host died behind podman's back, the first attempt only learns of it.
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            run(*command)
 
 
 def down(inventory: Path) -> None:
@@ -259,6 +283,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.geteuid():
         sys.exit("lab: needs root: it starts privileged containers that run systemd")
+    forget_a_former_boot()
     if arguments.command == "clean":
         clean()
     else:

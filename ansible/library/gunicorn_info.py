@@ -81,6 +81,10 @@ restarts:
   description: How often systemd restarted the unit; null where it was not found by its unit.
   returned: always
   type: int
+unit:
+  description: What systemd says of the unit, as C(systemctl show) does; empty where it was not found by its unit.
+  returned: always
+  type: dict
 disagreements:
   description: Name to every source that said something, for each fact whose sources do not say the same.
   returned: always

@@ -62,6 +62,7 @@ class Observation:
     fingerprint: str | None = None
     answer: Answer | None = None
     restarts: int | None = None
+    unit: dict[str, str] = field(default_factory=dict)  # what systemd says of the unit, where it was found by one
     disagreements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def observe(
     where: what gunicorn binds to where it is left out; no request is made where that is no address.
     """
     if master is None or not procfs.exists(master):
-        return Observation(found=False, reason=reason)
+        return Observation(found=False, reason=reason, unit=dict(properties or {}))
     now = time.time()
     pids = [pid for pid in procfs.children(master) if is_gunicorn(pid) and procfs.state(pid) != "Z"]
     workers = []
@@ -316,6 +317,7 @@ def observe(
         fingerprint=environment.get(FINGERPRINT),
         answer=answer,
         restarts=int(properties["NRestarts"]) if properties and properties.get("NRestarts", "").isdigit() else None,
+        unit=dict(properties or {}),
         disagreements=disagreements,
     )
 

@@ -89,14 +89,6 @@ def examine(
     return state
 
 
-def _restarts(unit: str) -> int | None:
-    """How often systemd has started the unit again since it was loaded; None where it has ended it for good."""
-    _, properties = observe.master_of_unit(unit)
-    if properties.get("ActiveState", "inactive") in ("failed", "inactive"):
-        return None
-    return int(properties.get("NRestarts") or 0)
-
-
 def _journal_since_written(service: str, colour: str) -> list[str]:
     """The last lines of a colour's journal since its files were written: an earlier life of it explains nothing.
 
@@ -121,14 +113,16 @@ def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> ob
     unit = colours.unit_of(service, colour)
     door = desired["front_door"]
     deadline = time.monotonic() + wait_seconds
-    restarts_before = _restarts(unit) or 0
+    restarts_before: int | None = None
     while True:
         found = observe.observe_unit(unit, colours.socket_of(service, colour), door["health_path"], door["health_host"])
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
-        restarts = _restarts(unit)
-        # Waiting is in vain where it has ended, or ends again and again.
-        in_vain = restarts is None or restarts - restarts_before >= 2
+        restarts = int(found.unit.get("NRestarts") or 0)
+        restarts_before = restarts if restarts_before is None else restarts_before
+        # Waiting is in vain where systemd has ended it for good, or starts it again and again.
+        ended = found.unit.get("ActiveState", "inactive") in ("failed", "inactive")
+        in_vain = ended or restarts - restarts_before >= 2
         if (healthy and complete) or in_vain or time.monotonic() >= deadline:
             return found
         time.sleep(0.2)
@@ -154,7 +148,7 @@ def _compare_instance(
     mismatches += compare.compare_fingerprint(desired["fingerprint"], observation.fingerprint)
     wanted = compare.files_of_colour(desired, colour, with_admission=state.live == colour)
     mismatches += compare.compare_files(wanted, _digests(wanted), desired["environment"])
-    mismatches += _compare_unit(desired, colour, state)
+    mismatches += _compare_unit(desired, colour, observation.unit, state)
     mismatches += _compare_answer(desired, observation)
     state.observed = {
         **{name: fact.value for name, fact in facts.items()},
@@ -197,10 +191,11 @@ def _digests(files: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def _compare_unit(desired: Mapping[str, Any], colour: str, state: State) -> list[Mismatch]:
+def _compare_unit(
+    desired: Mapping[str, Any], colour: str, properties: Mapping[str, str], state: State
+) -> list[Mismatch]:
     """What systemd itself holds of the unit: files that it has not read yet, and drop-ins nobody here wrote."""
     unit = colours.unit_of(str(desired["service"]), colour)
-    _, properties = observe.master_of_unit(unit)
     found = []
     state.units_are_stale = properties.get("NeedDaemonReload") == "yes"
     if state.units_are_stale:
