@@ -13,6 +13,8 @@ from support import Host, failure_of, load, messages, report, site, succeeded, v
 
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"
+# The steps before gunicorn have tests of their own, and would take most of the time of this campaign's starts.
+SETTINGS = {"plane_api_prestart": [], "plane_graphql_prestart": []}
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
 START_SECONDS = 40
 
@@ -77,7 +79,7 @@ def break_live(batch: dict[Host, Fault]) -> None:
     names = ",".join(host.name for host in batch)
     for host, fault in batch.items():
         host.run(on_colour(host, fault, colours[host], fault.inject))
-    done = verify(names)
+    done = verify(names, **SETTINGS)
     for host, fault in batch.items():
         OUTCOMES["live", fault.name] = Outcome(
             noticed=done.returncode != 0 and not report()["hosts"][host.name][fault.service]["match"],
@@ -85,7 +87,7 @@ def break_live(batch: dict[Host, Fault]) -> None:
             printed=done.stdout,
         )
     undo(batch, colours)
-    repair = site(names)
+    repair = site(names, **SETTINGS)
     for host, fault in batch.items():
         outcome = OUTCOMES["live", fault.name]
         outcome.repaired = repair.returncode == 0 and report()["hosts"][host.name][fault.service]["match"]
@@ -102,6 +104,7 @@ def break_idle(batch: dict[Host, Fault]) -> None:
         done = site(
             ",".join(host.name for host in batch),
             before_task={VERIFY_IDLE: commands},
+            **SETTINGS,
             plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
             plane_api_start_timeout=START_SECONDS,
             plane_graphql_start_timeout=START_SECONDS,
@@ -122,6 +125,7 @@ def break_idle(batch: dict[Host, Fault]) -> None:
 def outcomes(request: pytest.FixtureRequest, hosts: dict[str, Host], seeded: None) -> dict[tuple[str, str], Outcome]:
     """The outcome of every fault that this session asks for, by (live or idle, its name)."""
     wanted = {item.callspec.params.get("key") for item in request.session.items if hasattr(item, "callspec")}
+    succeeded(site(**SETTINGS))
     for place, inject in (("live", break_live), ("idle", break_idle)):
         for batch in batches([fault for fault in FAULTS if (place, fault.name) in wanted], hosts):
             inject(batch)
