@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import client
 import pytest
@@ -14,7 +15,7 @@ from support import Host, failure_of, load, messages, report, site, succeeded, v
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"
 # The steps before gunicorn have tests of their own, and would take most of the time of this campaign's starts.
-SETTINGS = {"plane_api_prestart": [], "plane_graphql_prestart": []}
+SETTINGS: dict[str, Any] = {"plane_api_prestart": [], "plane_graphql_prestart": []}
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
 START_SECONDS = 40
 
