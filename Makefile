@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants bench-converge bench-admission lock clean
+.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants zero-loss bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -52,6 +52,9 @@ lab-down: ## Remove the lab's hosts and network
 
 mutants: staging ## Inject every fault into a healthy lab and print which were caught
 	pytest tests/mutation -q
+
+zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
+	python tools/zero_loss.py
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py

@@ -1,4 +1,5 @@
-"""Hooks of gunicorn: a worker is warm before it serves, and the application is loaded once where that is safe.
+"""Hooks of gunicorn: a worker is warm before it serves, the application is loaded once where that is safe, and a
+request finds nothing that an earlier one left on its thread.
 
 Nothing here sets the process model: class, workers and threads are on the command line, which wins over this file.
 It works with any application: one that is not Django has no URLconf to load. Read from the environment:
@@ -7,15 +8,18 @@ It works with any application: one that is not Django has no URLconf to load. Re
                           below allows it, and say in the log why not. true: refuse to start where it does not.
     GUNICORN_APPLICATION  module:object that gunicorn runs; the entrypoint exports it. Preload has to know it.
     GUNICORN_WARM_UP      modules, separated by blanks, that a worker imports before it serves: what views import late.
+    GUNICORN_ISOLATE_REQUESTS
+                          true or false (default). true: with gthread, each request runs in a context of its own.
     GUNICORN_BIND         where gunicorn listens; a Unix socket is reached by admission alone.
 
-Exit status: 64 for a GUNICORN_PRELOAD that is none of its words, 1 where it is true and the check does not allow it.
+Exit status: 64 for a variable that is none of its words, 1 where it is true and the check does not allow it.
 
 On SIGHUP gunicorn reads this file again; what was decided about preload stays. A preloaded application keeps its code.
 """
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import importlib
 import os
@@ -24,6 +28,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 # The decision of this process, for the next time that it reads this file: "<pid>:on" or "<pid>:off".
@@ -162,6 +167,57 @@ def decide_preload() -> tuple[bool, str]:
 
 preload_app, PRELOAD_VERDICT = decide_preload()
 
+# Says to who verifies this process, on its private socket, that requests are isolated. Admission takes it off.
+ISOLATED = ("X-Request-Context", "fresh")
+isolate_requests = os.environ.get("GUNICORN_ISOLATE_REQUESTS") or "false"
+if isolate_requests not in ("true", "false"):
+    refuse(64, f"GUNICORN_ISOLATE_REQUESTS is {isolate_requests!r}, allowed are true and false")
+
+
+class InContext:
+    """An answer whose parts are made, and which is closed, in the context of its request."""
+
+    def __init__(self, context: contextvars.Context, answer: Any) -> None:
+        self.context = context
+        self.answer = answer
+        self.parts = context.run(iter, answer)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        part: bytes = self.context.run(next, self.parts)
+        return part
+
+    def close(self) -> None:
+        close = getattr(self.answer, "close", None)
+        if close is not None:
+            self.context.run(close)
+
+
+def isolated(application: Callable[..., Any]) -> Callable[..., Any]:
+    """The WSGI application, each request of which starts in an empty context.
+
+    gthread's threads serve one request after the other, and a thread's context outlives the request that set it. An
+    empty context is what the first request of a thread has. It carries every ContextVar, so asgiref's Local and
+    Django's time zone, language and URLconf too. It does not carry threading.local and asgiref's
+    Local(thread_critical=True): Django's database connections, which are to be kept, but also what django-crum and
+    applications put there.
+    """
+
+    def in_a_fresh_context(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *further: Any) -> Any:
+            return start_response(status, [*headers, ISOLATED], *further)
+
+        context = contextvars.Context()
+        answer = context.run(application, environ, start)
+        # A file is sent by the kernel, and gunicorn knows it by its class.
+        if isinstance(answer, environ.get("wsgi.file_wrapper", ())):
+            return answer
+        return InContext(context, answer)
+
+    return in_a_fresh_context
+
 
 def on_starting(server: Any) -> None:
     """In the master, once, before it listens and before it tells systemd that it is ready."""
@@ -179,6 +235,8 @@ def when_ready(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In each worker, a recycled one too, after loading the application and before it takes a request."""
+    if isolate_requests == "true" and worker.cfg.worker_class_str == "gthread":
+        worker.wsgi = isolated(worker.wsgi)
     began = time.monotonic()
     try:
         warm_up()

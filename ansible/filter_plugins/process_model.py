@@ -13,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
 from process_model.environment import environment_line
-from process_model.releases import kind_of
+from process_model.releases import kind_of, python_digest
 from process_model.settings import parse_size
 
 DOCUMENTATION = r"""
@@ -53,4 +53,9 @@ def byte_size(text: str) -> int:
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"byte_size": byte_size, "environment_file": environment_file, "release_kind": kind_of}
+        return {
+            "byte_size": byte_size,
+            "environment_file": environment_file,
+            "python_digest": lambda folder: python_digest(Path(folder)),
+            "release_kind": kind_of,
+        }

@@ -82,6 +82,22 @@ details:
   description: The whole observation with the source of each fact, the saturation probe and admission.
   returned: always
   type: dict
+units_are_current:
+  description: With O(preflight), whether the service's units are as they should be, read by systemd, and start at boot.
+  returned: always
+  type: bool
+admission_is_current:
+  description: With O(preflight), whether admission runs, starts at boot, and its own files are as they should be.
+  returned: always
+  type: bool
+locked:
+  description: Whether a run, perhaps one that was killed, holds the lock of this host.
+  returned: always
+  type: bool
+command_is_current:
+  description: Whether the host has the C(plane-process-model) that this controller has.
+  returned: always
+  type: bool
 refusals:
   description: With O(preflight), what stands in the way of a change.
   returned: always

@@ -76,6 +76,7 @@ def deploy(api2: Host) -> Iterator[Any]:
                 plane_release_writable_paths=[],
                 plane_release_migrate=False,
                 plane_api_prestart=["check"],
+                plane_api_deploy_commands=[],
                 plane_api_health_path="/healthy",
                 plane_api_health_host="shop.example",
                 plane_api_heavy_routes=[],

@@ -14,8 +14,13 @@ from support import Host, failure_of, load, messages, report, site, succeeded, v
 
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"
-# The steps before gunicorn have tests of their own, and would take most of the time of this campaign's starts.
-SETTINGS: dict[str, Any] = {"plane_api_prestart": [], "plane_graphql_prestart": []}
+# The application's own steps have tests of their own, and would take much of the time of this campaign's runs.
+SETTINGS: dict[str, Any] = {
+    "plane_api_prestart": [],
+    "plane_api_deploy_commands": [],
+    "plane_graphql_prestart": [],
+    "plane_release_migrate": False,
+}
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
 START_SECONDS = 40
 

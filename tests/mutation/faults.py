@@ -91,6 +91,11 @@ FAULTS = [
         ("threads is 5, should be 8", "configuration file"),
     ),
     Fault(
+        "request isolation switched off",
+        setting("GUNICORN_ISOLATE_REQUESTS", "false"),
+        ("isolate_requests is False, should be True",),
+    ),
+    Fault(
         "edited environment file without restart",
         "sed -i 's/^GUNICORN_THREADS=.*/GUNICORN_THREADS=\"4\"/' $ETC/environment",
         ("/environment is not what the inventory renders",),

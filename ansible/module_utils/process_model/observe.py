@@ -39,12 +39,16 @@ class Worker:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP request straight to the instance's socket was answered; status None: nothing came."""
+    """What an HTTP request straight to the instance's socket was answered; status None: nothing came.
+
+    isolated: whether the request ran in a context of its own, as gunicorn's hooks say.
+    """
 
     status: int | None
     server: str | None
     seconds: float
     error: str = ""
+    isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def parse_answer(received: bytes, seconds: float) -> Answer:
     if not status:
         return Answer(None, None, seconds, "the answer was no HTTP" if received else "the connection was closed")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-    return Answer(int(status.group(1)), headers.get("server"), seconds)
+    return Answer(int(status.group(1)), headers.get("server"), seconds, isolated="x-request-context" in headers)
 
 
 def class_by_header(server: str | None) -> str | None:
@@ -298,6 +302,7 @@ def observe(
     configured, source, _ = told.effective("workers", sources)
     alive = len([worker for worker in workers if worker.state != "T"])
     facts["workers"] = Fact(alive, f"/proc, {source} says {configured}", alive == configured)
+    facts["isolate_requests"] = Fact(answer.isolated if answer else None, "header X-Request-Context of the answer")
     facts["preload"] = preload_fact(master, pids)
     user = procfs.user_id(master)
     facts["user"] = Fact(_user_name(user), "/proc/<master>/status")

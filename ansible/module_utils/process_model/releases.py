@@ -109,3 +109,11 @@ def to_prune(installed: dict[str, float], in_use: set[str], keep: int) -> list[s
     """
     newest_first = sorted(installed, key=lambda version: (installed[version], version), reverse=True)
     return sorted(version for version in newest_first[max(keep, 0) :] if version not in in_use)
+
+
+def python_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of a folder's Python files; that of nothing where there is no such folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()

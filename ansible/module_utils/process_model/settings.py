@@ -20,7 +20,14 @@ SERVICES = ("plane_api", "plane_graphql")
 RELEASE = "plane_release"
 PREFIXES = (*(f"{service}_" for service in SERVICES), f"{RELEASE}_")
 # Names with the prefix `plane_` that no role declares: what plays and roles set themselves.
-INTERNAL = {"plane_api", "plane_graphql", "plane_stage", "plane_tiers", "plane_verify_saturate"}
+INTERNAL = {
+    "plane_api",
+    "plane_graphql",
+    "plane_stage",
+    "plane_tiers",
+    "plane_verify_saturate",
+    "plane_rollback_services",
+}
 INTERNAL_RELEASE = {
     "build",
     "archive",
@@ -72,6 +79,7 @@ OWNED = {
     "GUNICORN_TIMEOUT": "timeout",
     "GUNICORN_GRACEFUL_TIMEOUT": "grace_seconds",
     "GUNICORN_PRELOAD": "preload",
+    "GUNICORN_ISOLATE_REQUESTS": "isolate_requests",
     "PORT": "port",
 }
 # What gunicorn's hooks read and that does not touch the process model.

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours, compare, journal, observe, procfs, saturation
+from . import admission, colours, compare, journal, lock, observe, procfs, releases, saturation
 from .compare import Mismatch
 
 # Of real Plane: a worker after its first requests. Used before there is an instance to measure.
 WARM_WORKER_BYTES = 140 * 1024 * 1024
+
+# Where plane-process-model finds this package on a host.
+COMMAND = Path("/usr/local/lib/plane-process-model/process_model")
 
 
 @dataclass
@@ -37,6 +40,10 @@ class State:
     installed: bool = False
     idle_is_running: bool = False
     units_are_stale: bool = False
+    command_is_current: bool = False
+    units_are_current: bool = False
+    admission_is_current: bool = False
+    locked: bool = False
     refusals: list[str] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -67,6 +74,8 @@ def examine(
         idle=colours.other(live) if live else colours.BLUE,
         desired=dict(desired),
         installed=Path(f"/etc/systemd/system/{service}@.service").exists(),
+        locked=lock.LOCK.exists(),
+        command_is_current=releases.python_digest(COMMAND) == desired["command"],
     )
     state.idle_is_running = _state_of(colours.unit_of(service, state.idle)) not in ("inactive", "failed", "unknown")
     mismatches: list[Mismatch] = []
@@ -83,10 +92,30 @@ def examine(
     state.match = not mismatches
     if preflight:
         state.refusals = refusals(desired, state)
+        _compare_shared(desired, state)
     if journal_of:
         state.journal = _journal_since_written(service, journal_of)
     state.seconds = round(time.monotonic() - began, 2)
     return state
+
+
+def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
+    """Whether what both colours share is as it should be, so that a change has nothing to do there."""
+    system = "/etc/systemd/system/"
+    units = {path: digest for path, digest in desired["files"].items() if path.startswith(system)}
+    of_admission = {path: digest for path, digest in desired["files"].items() if "/plane-admission" in path}
+    of_service = {path: digest for path, digest in units.items() if path not in of_admission}
+    state.units_are_current = (
+        _digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
+    )
+    runs = state.details.get("admission", {}).get("running", False)
+    state.admission_is_current = (
+        _digests(of_admission) == of_admission and runs and _starts_at_boot(colours.ADMISSION_UNIT)
+    )
+
+
+def _starts_at_boot(unit: str) -> bool:
+    return subprocess.run(["systemctl", "is-enabled", "--quiet", unit], check=False).returncode == 0
 
 
 def _journal_since_written(service: str, colour: str) -> list[str]:

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
 
 # As in Plane: synchronous from end to end, compression and cross-site headers included.
 MIDDLEWARE = [
+    "plane.standin_fault.middleware",
     "django.middleware.security.SecurityMiddleware",
     "plane.middleware.RecordStateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,0 +1,296 @@
+"""plane-process-model: what runs on this host, and the way back, for the night when Ansible is not at hand.
+
+    plane-process-model status                          what runs, compared with what its colour was deployed as
+    plane-process-model rollback [--check] [SERVICE…]   verify the colour that was live before, and switch to it
+    plane-process-model switch [--check] SERVICE COLOUR the same to a colour that is named
+    plane-process-model unlock                          break the lock of a run that is known to be over
+
+Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
+they were written. Exit status: 0 done, or all as it should be; 1 it is not, and the live colour was left as it was;
+2 wrong use. It needs root, as it starts and stops units.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import colours, lock, report, state, switch
+
+# Read by the unit of a colour before the entrypoint runs; gone with a reboot.
+START_VARIABLES = Path("/run/plane-process-model")
+DESIRED = "desired.json"
+FILES = ("environment", "fingerprint", "entrypoint.sh", "gunicorn.conf.py", "admission.cfg", DESIRED)
+# Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
+# everybody out. Names only are ever shown.
+CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "AMQP_URL", "SECRET_KEY", "LIVE_SERVER_SECRET_KEY")
+START_SECONDS = 60.0
+DRAIN_SECONDS = 30.0
+
+
+class RefusedError(Exception):
+    """Nothing was switched; the message says why and what to do."""
+
+
+def say(message: str) -> None:
+    print(message, flush=True)
+
+
+def services(etc: Path = colours.ADMISSION_DIRECTORY) -> list[str]:
+    """The services of this host that have a live colour."""
+    return sorted(link.stem for link in (etc / "services").glob("*.cfg"))
+
+
+def desired_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, Any] | None:
+    """What the colour was deployed as; None where it never was, or its files are from before this command."""
+    try:
+        found: dict[str, Any] = json.loads((colours.directory_of(service, colour, etc) / DESIRED).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def variables_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, str]:
+    """The variables of a colour's environment file."""
+    text = (colours.directory_of(service, colour, etc) / "environment").read_text("utf-8")
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return dict(pairs)
+
+
+def obstacles(service: str, colour: str, etc: Path = Path("/etc")) -> list[str]:
+    """Why `colour` cannot be gone back to, each in one line; nothing is started to find it out."""
+    directory = colours.directory_of(service, colour, etc)
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        return [
+            f"{service} {colour} has no {', '.join(missing)} in {directory}: it was never deployed, or not to its end"
+        ]
+    found = []
+    release = directory / "release"
+    if not (release / "code").is_dir():
+        found.append(
+            f"the release of {service} {colour}, {os.path.realpath(release)}, has been removed: deploy it again with "
+            "site.yml and plane_release_version"
+        )
+    else:
+        python = release / "venv/bin/python"
+        try:
+            runs = (
+                subprocess.run([str(python), "-c", "import gunicorn"], capture_output=True, check=False).returncode == 0
+            )
+        except OSError:
+            runs = False
+        if not runs:
+            found.append(f"{python} does not run gunicorn any more: deploy the release again with site.yml")
+    return found
+
+
+def other_connections(service: str, colour: str, live: str, etc: Path = Path("/etc")) -> list[str]:
+    """Names of the connections and secrets that the two colours do not have in common."""
+    ours, theirs = variables_of(service, live, etc), variables_of(service, colour, etc)
+    return [name for name in CONNECTIONS if ours.get(name) != theirs.get(name)]
+
+
+def wanted_of(service: str, colour: str, live: str | None) -> dict[str, Any]:
+    """The colour's desired.json, but for what both colours share on this host today: the limits and the units."""
+    wanted = desired_of(service, colour) or {}
+    directory = f"{colours.directory_of(service, colour)}/"
+    wanted["files"] = {path: digest for path, digest in wanted["files"].items() if path.startswith(directory)}
+    current = desired_of(service, live) if live else None
+    if current:
+        wanted["limits"] = current["limits"]
+    return wanted
+
+
+@contextlib.contextmanager
+def without_prestart(service: str, colour: str) -> Iterator[None]:
+    """The unit's next start leaves out the steps before gunicorn: they would wait for a database that is away."""
+    path = START_VARIABLES / f"{colours.unit_of(service, colour).removesuffix('.service')}.start"
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.write_text("PLANE_PRESTART=skip\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _systemctl(*arguments: str) -> None:
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RefusedError(f"systemctl {shlex.join(arguments)}: {(done.stderr or done.stdout).strip()}")
+
+
+def _lines(mismatches: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(f"  {mismatch['message']}" for mismatch in mismatches)
+
+
+def go_to(service: str, colour: str, check: bool = False, other_environment: bool = False) -> None:
+    """Start `colour` where it does not run, verify it while it has no traffic, switch to it, verify the front door.
+
+    Raises RefusedError, and leaves the live colour as it was, where it cannot or must not be done.
+    """
+    began = time.monotonic()
+    live = colours.live_colour(service)
+    if live == colour:
+        say(f"{service}: {colour} is live already")
+        return
+    found = obstacles(service, colour)
+    if found:
+        raise RefusedError("\n".join(found))
+    differing = other_connections(service, colour, live) if live else []
+    if differing and not other_environment:
+        raise RefusedError(
+            f"{service} {colour} has another {', '.join(differing)} than {live}, which is live: "
+            "add --other-environment to go back to it all the same"
+        )
+    wanted = wanted_of(service, colour, live)
+    model = report.describe_model(*(wanted["model"][name] for name in ("worker_class", "workers", "threads")))
+    say(f"{service}: {live or 'nothing'} -> {colour} ({model}, release {wanted['release']['path']})")
+    if not check:
+        with locked():
+            _move(service, colour, live, wanted, began)
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Nobody else changes this host meanwhile."""
+    mine = lock.owner_of_process(os.getpid())
+    try:
+        lock.take(mine)
+    except lock.LockedError as error:
+        raise RefusedError(str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release(mine)
+
+
+def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any], began: float) -> None:
+    unit = colours.unit_of(service, colour)
+    runs = subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
+    # The two do not fit into the service's memory together, as the inventory said.
+    stopped_first = colours.unit_of(service, live) if live and wanted["change"] == "stop-first" else None
+    try:
+        with without_prestart(service, colour):
+            if stopped_first:
+                _systemctl("stop", stopped_first)
+            if not runs:
+                # One that was given up on is started as any other; one that systemd does not know has nothing to reset.
+                subprocess.run(["systemctl", "reset-failed", unit], capture_output=True, check=False)
+                _systemctl("start", "--no-block", unit)
+            candidate = state.examine(wanted, colour, saturate=True, wait_seconds=START_SECONDS)
+        if not candidate.match:
+            said = _lines(candidate.mismatches)
+            raise RefusedError(f"{service} {colour} is not what it should be; {live or 'nothing'} stays live:\n{said}")
+        say(f"{service}: {colour} is verified without traffic ({time.monotonic() - began:.1f} s)")
+        try:
+            done = switch.switch(service, colour, DRAIN_SECONDS, candidate.proof)
+        except switch.SwitchError as error:
+            raise RefusedError(str(error)) from error
+    except RefusedError:
+        if not runs:
+            _systemctl("stop", unit)
+        if stopped_first:
+            _systemctl("start", "--no-block", stopped_first)
+        raise
+    after = state.examine(wanted)
+    if not after.match:
+        said = _lines(after.mismatches)
+        raise RefusedError(f"{service} {colour} has the traffic, but is not what it should be:\n{said}")
+    cut = f", {done.cut} requests outlived the grace period and were cut" if done.cut else ""
+    say(f"{service}: {colour} is live and verified through the front door ({time.monotonic() - began:.1f} s{cut})")
+
+
+def status() -> bool:
+    """Print what runs on this host; whether it is what was deployed."""
+    verdicts: dict[str, Any] = {}
+    for service in services():
+        live = colours.live_colour(service)
+        wanted = desired_of(service, live) if live else None
+        if wanted is None:
+            say(
+                f"{service}: {live or 'no colour'} is live, and nothing here says what it was deployed as: run site.yml"
+            )
+            verdicts[service] = None
+        else:
+            verdicts[service] = state.examine(wanted).to_dict()
+    known = {service: verdict for service, verdict in verdicts.items() if verdict}
+    document = report.build_report("", "", {os.uname().nodename: known})
+    for line in report.table(report.rows(document)):
+        say(line)
+    for line in report.mismatch_lines(document):
+        say(line)
+    for service, verdict in known.items():
+        back = colours.other(verdict["live"])
+        found = obstacles(service, back)
+        say(
+            f"{service}: "
+            + (
+                "no way back: " + "; ".join(found)
+                if found
+                else f"`plane-process-model rollback {service}` goes back to {back}"
+            )
+        )
+    return bool(verdicts) and all(verdict and verdict["match"] for verdict in verdicts.values())
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="plane-process-model", description=__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("unlock", help="break the lock of a run that is known to be over")
+    commands.add_parser("status", help="what runs, compared with what it was deployed as")
+    rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
+    rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
+    to = commands.add_parser("switch", help="verify a colour, and switch to it")
+    to.add_argument("service")
+    to.add_argument("colour", choices=colours.COLOURS)
+    for command in (rollback, to):
+        command.add_argument(
+            "--check", action="store_true", help="say what would be done, or why it cannot be; no change"
+        )
+        command.add_argument("--other-environment", action="store_true",
+                             help="also where connections or secrets are others than the live colour's")  # fmt: skip
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = parser().parse_args(arguments)
+    if os.geteuid():
+        print("plane-process-model: needs root", file=sys.stderr)
+        return 2
+    if given.command == "unlock":
+        held = lock.read()
+        say(f"the lock of {held.user} on {held.machine} is broken" if held else "nobody holds the lock of this host")
+        lock.release(None)
+        return 0
+    if given.command == "status":
+        return 0 if status() else 1
+    known = services()
+    asked = [given.service] if given.command == "switch" else given.services or known
+    unknown = [service for service in asked if service not in known]
+    if unknown or not asked:
+        print(
+            f"plane-process-model: no service {', '.join(unknown) or 'at all'} here; there is: {', '.join(known)}",
+            file=sys.stderr,
+        )
+        return 2
+    failed = False
+    for service in asked:
+        live = colours.live_colour(service)
+        colour = given.colour if given.command == "switch" else colours.other(live or colours.GREEN)
+        try:
+            go_to(service, colour, given.check, given.other_environment)
+        except RefusedError as error:
+            failed = True
+            print(f"plane-process-model: {error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0

@@ -1,0 +1,65 @@
+"""rollout.yml: one host after the other, each watched; one that does not do well goes back."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import client
+import pytest
+from support import Host, load, playbook, report, site, succeeded
+
+ROLLOUT = "ansible/playbooks/rollout.yml"
+WATCH: dict[str, Any] = {"plane_release_canary_seconds": 4, "plane_release_watch_seconds": 2}
+
+
+def rollout(**variables: Any) -> Any:
+    return playbook(ROLLOUT, "plane_api:&staging", **WATCH, **variables)
+
+
+def clients_of(*hosts: Host) -> Any:
+    fronts = [f"http://{host.address}:8000" for host in hosts]
+    return load(
+        [(f"{kind.__name__} {front}", kind(front), 1) for front in fronts for kind in (client.small, client.write)],
+        pause=0.05,
+    )
+
+
+@pytest.fixture(scope="module")
+def hosts_of_api(api1: Host, api2: Host) -> Iterator[tuple[Host, Host]]:
+    yield api1, api2
+    succeeded(site())
+    assert report()["match"]
+
+
+def test_hosts_change_one_after_the_other_and_nothing_is_lost(hosts_of_api: tuple[Host, Host]) -> None:
+    before = [host.live() for host in hosts_of_api]
+    with clients_of(*hosts_of_api) as clients:
+        done = succeeded(rollout(plane_release_variables={"A_CHANGE": uuid.uuid4().hex}))
+    assert clients.failed == {}
+    assert all(host.live() != colour for host, colour in zip(hosts_of_api, before))
+    once = [line for line in done.stdout.splitlines() if "(item=clear_cache)" in line]
+    assert once == ["changed: [staging-api1] => (item=clear_cache)"], "by one host, once"
+    steps = re.findall(r"host \d of \d: \S+|staging-api\d plane-api: \d+ answers", done.stdout)
+    assert [step.split(":")[0] for step in steps] == [
+        "host 1 of 2", "staging-api1 plane-api", "host 2 of 2", "staging-api2 plane-api",
+    ]  # fmt: skip
+
+
+def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts_of_api: tuple[Host, Host]) -> None:
+    canary, other = hosts_of_api
+    before = [(host.live(), host.master()) for host in hosts_of_api]
+    broken = {"plane_api_variables": {"PLANE_STANDIN_FAULT": "calls-500"}}
+    with clients_of(canary):
+        done = rollout(**broken)
+    assert done.returncode != 0
+    assert "The rollout stops at staging-api1" in done.stdout
+    assert "plane_release_max_error_share allows" in done.stdout
+    assert canary.live() == before[0][0], "the canary serves with the colour it had"
+    assert (other.live(), other.master()) == before[1], "the other host was not touched"
+
+    # Mended, the same command goes on with the host at which it stopped.
+    done = succeeded(rollout())
+    assert report()["match"]
