@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants zero-loss bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
+with_helpers := PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils python
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Keep tools from picking up another project's environment.
 unexport PYTHONPATH
@@ -54,13 +56,13 @@ mutants: staging ## Inject every fault into a healthy lab and print which were c
 	pytest tests/mutation -q
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
-	python tools/zero_loss.py
+	$(with_helpers) tools/zero_loss.py $(ARGS)
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py
 
 bench-admission: staging ## Small calls under 40 clients on the heavy route, with and without admission's routes
-	python tools/bench_admission.py
+	$(with_helpers) tools/bench_admission.py
 
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in

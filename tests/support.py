@@ -7,22 +7,20 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import client
 import yaml
+from process_model.colours import other
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "lab"))
-
-import client  # noqa: E402 - its folder is put on the path above
-
 STAGING = ROOT / "inventories" / "staging"
 
 
@@ -35,6 +33,11 @@ def inventory_hosts(inventory: Path = STAGING) -> dict[str, str]:
         for name, variables in content["hosts"].items()
         if variables
     }
+
+
+def a_change() -> dict[str, Any]:
+    """Variables for a run that has something to change: one of the application's that nobody reads."""
+    return {"plane_release_variables": {"A_CHANGE": uuid.uuid4().hex}}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class Host:
 
     def live(self, service: str = "plane-api") -> str:
         return self.run(f"basename $(dirname $(readlink /etc/plane-admission/services/{service}.cfg))").strip()
+
+    def idle(self, service: str = "plane-api") -> str:
+        return other(self.live(service))
 
     def master(self, service: str = "plane-api", colour: str | None = None) -> int:
         return int(self.run(f"systemctl show -P MainPID {service}@{colour or self.live(service)}"))
@@ -95,6 +101,14 @@ def site(limit: str = "staging", *arguments: str, **variables: Any) -> subproces
 
 def verify(limit: str = "staging", **variables: Any) -> subprocess.CompletedProcess[str]:
     return playbook("ansible/playbooks/verify.yml", limit, **variables)
+
+
+def rollout(limit: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    return playbook("ansible/playbooks/rollout.yml", limit, **variables)
+
+
+def rollback(limit: str) -> subprocess.CompletedProcess[str]:
+    return playbook("ansible/playbooks/rollback.yml", limit)
 
 
 def failures(printed: str) -> list[str]:

@@ -7,19 +7,14 @@ second of both kinds, and what went wrong. Ratios within one run are what counts
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import client
 import yaml
+from support import Host, inventory_hosts, seed, site, succeeded
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
-
-import client  # noqa: E402 - its folder is put on the path above
-from support import Host, inventory_hosts, seed  # noqa: E402 - as above
 
 HOST = "staging-api1"
 PORT = 8000
@@ -27,15 +22,6 @@ SECONDS = 25.0
 HEAVY_CLIENTS = 40
 SMALL_CLIENTS = 4
 WIDTH = 50
-
-
-def deploy(**variables: object) -> None:
-    done = subprocess.run(
-        ["ansible-playbook", "site.yml", "-l", HOST, "-e", json.dumps(variables)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"site.yml failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
 
 
 def measure(base: str, heavy: int) -> dict[str, client.Tally]:
@@ -77,7 +63,7 @@ def main() -> None:
         ("40 downloads, routes on", routes, HEAVY_CLIENTS),
     ):
         print(f"measuring: {name}", flush=True)
-        deploy(plane_api_heavy_routes=heavy_routes)
+        succeeded(site(HOST, plane_api_heavy_routes=heavy_routes))
         found[name] = measure(base, heavy)
     print(
         f"\n{'gthread 2×8, one host':<30}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}{'small/s':>10}{'heavy/s':>10}   failed"

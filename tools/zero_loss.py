@@ -1,6 +1,6 @@
 """What clients lose while hosts change, a worker dies or workers are recycled: one table, no request may fail.
 
-    python tools/zero_loss.py [--packages pins,newest] [--operations flip,release,rollback,kill,recycle]
+    make zero-loss ARGS='--packages pins,newest --operations flip,release,rollback,kill,recycle'
 
 Runs each operation on the lab's two REST hosts under clients that read, write and download 5 MB through admission, with
 kept and with closed connections. A request fails that is refused, reset, cut, answered wrongly or with 500 or above.
@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
-
-import client  # noqa: E402 - its folder is put on the path above
-from support import Host, Load, inventory_hosts, load, playbook, seed, site  # noqa: E402 - as above
+import client
+from support import Host, Load, a_change, inventory_hosts, load, rollback, rollout, seed, site, succeeded
 
 HOSTS = [Host(name, address) for name, address in inventory_hosts().items() if "-api" in name]
 DATA = next(Host(name, address) for name, address in inventory_hosts().items() if "-data" in name)
@@ -67,24 +61,18 @@ class Row:
 HEADINGS = f"{'packages':<8}{'connection':<12}{'operation':<28}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
 
 
-def done(run: subprocess.CompletedProcess[str]) -> None:
-    if run.returncode:
-        sys.exit(f"the operation itself failed:\n{run.stdout[-4000:]}{run.stderr[-1000:]}")
-
-
 def flip() -> None:
     """gthread to uvicorn by unsetting the class, and back."""
-    done(site(LIMIT, plane_api_worker_class=""))
-    done(site(LIMIT))
+    succeeded(site(LIMIT, plane_api_worker_class=""))
+    succeeded(site(LIMIT))
 
 
 def release() -> None:
-    done(playbook("ansible/playbooks/rollout.yml", LIMIT, plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
-                  plane_release_canary_seconds=2, plane_release_watch_seconds=1))  # fmt: skip
+    succeeded(rollout(LIMIT, plane_release_canary_seconds=2, plane_release_watch_seconds=1, **a_change()))
 
 
-def rollback() -> None:
-    done(playbook("ansible/playbooks/rollback.yml", LIMIT))
+def go_back() -> None:
+    succeeded(rollback(LIMIT))
 
 
 def kill() -> None:
@@ -102,7 +90,7 @@ def recycle() -> None:
 OPERATIONS: dict[str, Callable[[], None]] = {
     "flip": flip,
     "release": release,
-    "rollback": rollback,
+    "rollback": go_back,
     "kill": kill,
     "recycle": recycle,
 }
@@ -110,7 +98,7 @@ OPERATIONS: dict[str, Callable[[], None]] = {
 
 def prepare(operation: str) -> None:
     """What the operation needs before the clients start: mostly what the inventory says."""
-    done(site(LIMIT, **RECYCLE) if operation == "recycle" else site(LIMIT))
+    succeeded(site(LIMIT, **RECYCLE) if operation == "recycle" else site(LIMIT))
 
 
 def groups(operation: str) -> list[tuple[str, client.Request, int]]:
@@ -153,7 +141,7 @@ def main() -> None:
     marks: list[str] = []
     for packages in given.packages.split(","):
         os.environ["PLANE_LAB_REQUIREMENTS"] = packages
-        done(site(LIMIT))
+        succeeded(site(LIMIT))
         seed(HOSTS[0])
         for connection, keep_alive in (("keep-alive", True), ("close", False)):
             for operation in given.operations.split(","):
@@ -165,7 +153,7 @@ def main() -> None:
                     print(row, flush=True)
                 marks += [mark for tally in found.tallies.values() for mark in tally.acknowledged]
     os.environ.pop("PLANE_LAB_REQUIREMENTS")
-    done(site(LIMIT))
+    succeeded(site(LIMIT))
     wrong = stored_wrongly(marks)
     failed = sum(sum(row.failed.values()) for row in table)
     print(f"{sum(row.requests for row in table)} requests, {failed} failed; {len(marks)} acknowledged writes, "

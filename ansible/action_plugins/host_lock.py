@@ -25,6 +25,6 @@ class ActionModule(ActionBase):
         given = {"state": self._task.args.get("state", "present"), "owner": mine.to_dict()}
         result: dict[str, Any] = self._execute_module(module_args=given, task_vars=task_vars)
         held = lock.Owner(**result["held_by"]) if result.get("held_by") else None
-        if held and held.has_ended(lock.machine_name()):
+        if held and held.has_ended():
             result = self._execute_module(module_args={**given, "ended": held.to_dict()}, task_vars=task_vars)
         return result

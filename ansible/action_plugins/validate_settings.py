@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
                 "Nothing was touched.",
             )
             return result
+        if self._task.args.get("environments_alone"):
+            return {**result, "changed": False}
         directory = variables.get("inventory_dir")
         services = [service for service in settings.SERVICES if service in variables["group_names"]]
         resolved, unresolved = self.resolve(variables)

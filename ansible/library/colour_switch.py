@@ -78,7 +78,7 @@ def main() -> None:
         done = switch(service, colour, module.params["drain_seconds"], module.params["proof"])
     except SwitchError as error:
         module.fail_json(msg=str(error))
-    cut = f"; {done.cut} requests outlived the grace period and were cut" if done.cut else ""
+    cut = f"; {done.cut_said}" if done.cut_said else ""
     module.exit_json(
         changed=True,
         switch=done.to_dict(),

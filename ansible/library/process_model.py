@@ -90,12 +90,16 @@ admission_is_current:
   description: With O(preflight), whether admission runs, starts at boot, and its own files are as they should be.
   returned: always
   type: bool
+settled:
+  description: With O(preflight), whether a run has nothing to do for this service on this host.
+  returned: always
+  type: bool
 locked:
-  description: Whether a run, perhaps one that was killed, holds the lock of this host.
+  description: With O(preflight), whether a run, perhaps one that was killed, holds the lock of this host.
   returned: always
   type: bool
 command_is_current:
-  description: Whether the host has the C(plane-process-model) that this controller has.
+  description: With O(preflight), whether the host has the C(plane-process-model) that this controller has.
   returned: always
   type: bool
 refusals:

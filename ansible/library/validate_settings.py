@@ -12,6 +12,11 @@ description:
   - Refuses a variable with our prefix that no spec knows, with the nearest name.
   - Refuses a run that spans two environments.
   - Runs on the controller alone.
+options:
+  environments_alone:
+    description: Refuse a run that spans two environments and look at nothing else, for the night.
+    type: bool
+    default: false
 author: Plane infrastructure (@makeplane)
 """
 

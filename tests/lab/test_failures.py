@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import client
 import pytest
-from support import Host, changed, failure_of, load, report, site, succeeded, wait_for
+from support import Host, a_change, changed, failure_of, load, report, site, succeeded, wait_for
 
 PORT = 8000
 
@@ -28,13 +27,9 @@ def nothing_lost(host: Host) -> Iterator[None]:
     assert (host.live(), host.master()) == (before, master), "another process serves than before"
 
 
-def idle(host: Host) -> str:
-    return "green" if host.live() == "blue" else "blue"
-
-
 def fails(host: Host, *steps: str, **variables: Any) -> str:
     """Run a change that fails; what was said. The change itself is a variable that nobody reads."""
-    variables.setdefault("plane_release_variables", {"A_CHANGE": uuid.uuid4().hex})
+    variables = {**a_change(), **variables}
     with nothing_lost(host):
         done = site(host.name, **variables)
     assert done.returncode != 0, done.stdout
@@ -42,7 +37,7 @@ def fails(host: Host, *steps: str, **variables: Any) -> str:
     assert any(f'"{step}" failed on {host.name}' in said for step in steps), said
     assert f"Traffic: {host.live()} serves as before" in said
     assert "run the same command again" in said
-    assert not host.succeeds(f"systemctl is-active plane-api@{idle(host)}"), "the colour that failed still runs"
+    assert not host.succeeds(f"systemctl is-active plane-api@{host.idle()}"), "the colour that failed still runs"
     return said
 
 
@@ -60,13 +55,13 @@ def release_that(fault: str) -> dict[str, Any]:
 
 def test_a_release_that_does_not_boot(api: Host) -> None:
     # gunicorn says that it is ready before its workers have loaded anything, so systemd may notice or not.
-    steps = (f"Start {idle(api)}", f"Verify, while it has no traffic, {idle(api)}")
+    steps = (f"Start {api.idle()}", f"Verify, while it has no traffic, {api.idle()}")
     said = fails(api, *steps, **release_that("no-boot"))
     assert "RuntimeError: this release does not boot" in said, "the last lines of the journal are shown"
 
 
 def test_a_release_that_answers_500(api: Host) -> None:
-    step = f"Verify, while it has no traffic, {idle(api)}"
+    step = f"Verify, while it has no traffic, {api.idle()}"
     said = fails(api, step, **release_that("health-500"), plane_api_start_timeout=20)
     assert "GET / on the instance's own socket answered 500, should be 200" in said
 
@@ -82,7 +77,7 @@ def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Hos
 
 
 def test_a_release_that_boots_too_slowly(api: Host) -> None:
-    step = f"Verify, while it has no traffic, {idle(api)}"
+    step = f"Verify, while it has no traffic, {api.idle()}"
     said = fails(api, step, **release_that("slow-boot"), plane_api_preload="false", plane_api_start_timeout=12)
     assert "GET / on the instance's own socket answered nothing" in said
 
@@ -98,7 +93,7 @@ def test_the_database_is_down(api: Host, data1: Host) -> None:
 
 
 def test_the_disk_is_full(api: Host) -> None:
-    colour = idle(api)
+    colour = api.idle()
     api.run(f"mount -t tmpfs -o size=4k tmpfs /etc/plane-api/{colour}")
     try:
         said = fails(api, f"Write the files that start {colour}")
@@ -116,8 +111,8 @@ def test_the_connection_is_lost_half_way(api: Host) -> None:
     with load([("health", lambda session, tally: client.get(session, front), 2)], pause=0.05) as clients:
         done = site(
             api.name,
-            before_task={f"Start {idle(api)}": [cut]},
-            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+            before_task={f"Start {api.idle()}": [cut]},
+            **a_change(),
         )
     subprocess.run([*inside, "systemctl", "start", "ssh.service"], check=True)
     wait_for(lambda: subprocess.run(api.command("true"), check=False, capture_output=True).returncode == 0)
@@ -130,12 +125,12 @@ def test_the_connection_is_lost_half_way(api: Host) -> None:
 def test_admission_does_not_take_the_configuration(api: Host) -> None:
     """HAProxy's own check refuses it: nothing that serves has changed."""
     before = api.run("readlink /etc/plane-admission/services/plane-api.cfg")
-    edit = api.command(f"echo 'nonsense here' >>/etc/plane-api/{idle(api)}/admission.cfg")
+    edit = api.command(f"echo 'nonsense here' >>/etc/plane-api/{api.idle()}/admission.cfg")
     with nothing_lost(api):
         done = site(
             api.name,
             before_task={"Switch the traffic": [edit]},
-            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+            **a_change(),
         )
     assert done.returncode != 0
     said = failure_of(api.name, done.stdout)

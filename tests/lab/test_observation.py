@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import uuid
 from typing import Any
 
 import client
-from support import ROOT, Host, load, report, site, succeeded, verify, wait_for
+from support import ROOT, Host, a_change, load, report, site, succeeded, verify, wait_for
 
 
 def gunicorn_info(host: str, arguments: str) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def test_a_live_colour_is_filled_only_when_asked_and_nobody_is_turned_away(api1:
 
 def test_what_a_change_proved_is_in_the_report_of_a_later_verification(api1: Host) -> None:
     """Threads are proved while a colour has no traffic; the proof holds for as long as that process lives."""
-    change = {"plane_release_variables": {"A_CHANGE": uuid.uuid4().hex}}
+    change = a_change()
     succeeded(site(api1.name, **change))
     succeeded(verify(api1.name, **change))
     proof = "saturation 8+8 before the switch"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import client
 import pytest
-from support import Host, load, playbook, report, site, succeeded
+from support import Host, a_change, load, report, rollout, site, succeeded
 
-ROLLOUT = "ansible/playbooks/rollout.yml"
 WATCH: dict[str, Any] = {"plane_release_canary_seconds": 4, "plane_release_watch_seconds": 2}
 
 
-def rollout(**variables: Any) -> Any:
-    return playbook(ROLLOUT, "plane_api:&staging", **WATCH, **variables)
+def roll_out(**variables: Any) -> Any:
+    return rollout("plane_api:&staging", **WATCH, **variables)
 
 
 def clients_of(*hosts: Host) -> Any:
@@ -37,7 +35,7 @@ def hosts_of_api(api1: Host, api2: Host) -> Iterator[tuple[Host, Host]]:
 def test_hosts_change_one_after_the_other_and_nothing_is_lost(hosts_of_api: tuple[Host, Host]) -> None:
     before = [host.live() for host in hosts_of_api]
     with clients_of(*hosts_of_api) as clients:
-        done = succeeded(rollout(plane_release_variables={"A_CHANGE": uuid.uuid4().hex}))
+        done = succeeded(roll_out(**a_change()))
     assert clients.failed == {}
     assert all(host.live() != colour for host, colour in zip(hosts_of_api, before))
     once = [line for line in done.stdout.splitlines() if "(item=clear_cache)" in line]
@@ -53,7 +51,7 @@ def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts
     before = [(host.live(), host.master()) for host in hosts_of_api]
     broken = {"plane_api_variables": {"PLANE_STANDIN_FAULT": "calls-500"}}
     with clients_of(canary):
-        done = rollout(**broken)
+        done = roll_out(**broken)
     assert done.returncode != 0
     assert "The rollout stops at staging-api1" in done.stdout
     assert "plane_release_max_error_share allows" in done.stdout
@@ -61,5 +59,5 @@ def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts
     assert (other.live(), other.master()) == before[1], "the other host was not touched"
 
     # Mended, the same command goes on with the host at which it stopped.
-    done = succeeded(rollout())
+    succeeded(roll_out())
     assert report()["match"]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 
 import client
 import pytest
-from support import Host, failure_of, load, report, site, succeeded
+from support import Host, a_change, failure_of, load, report, site, succeeded
 
 LOCK = "/run/plane-process-model/lock"
 FOREIGN = {"user": "grace", "machine": "elsewhere (boot 00000000)", "process": 4711, "start_ticks": 1, "since": 1}
-
-
-def change() -> dict[str, dict[str, str]]:
-    return {"plane_release_variables": {"A_CHANGE": uuid.uuid4().hex}}
 
 
 @pytest.fixture
@@ -27,9 +22,9 @@ def api(api2: Host) -> Iterator[Host]:
 
 
 def test_a_rollback_waits_for_the_run_that_changes_the_host(api: Host) -> None:
-    idle = "green" if api.live() == "blue" else "blue"
+    idle = api.idle()
     second = api.command("plane-process-model rollback plane-api >/tmp/second 2>&1; echo $? >>/tmp/second")
-    done = succeeded(site(api.name, before_task={f"Start {idle}": [second]}, **change()))
+    done = succeeded(site(api.name, before_task={f"Start {idle}": [second]}, **a_change()))
     said = api.run("cat /tmp/second")
     assert "has been changing this host for 0 min" in said
     assert said.endswith("1\n")
@@ -38,10 +33,10 @@ def test_a_rollback_waits_for_the_run_that_changes_the_host(api: Host) -> None:
 
 def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     before = api.live()
-    idle = "green" if before == "blue" else "blue"
+    idle = api.idle()
     front = f"http://{api.address}:8000"
     with load([("small", client.small(front), 2)], pause=0.05) as clients:
-        done = site(api.name, before_task={f"Start {idle}": [["sh", "-c", "kill -9 $PPID"]]}, **change())
+        done = site(api.name, before_task={f"Start {idle}": [["sh", "-c", "kill -9 $PPID"]]}, **a_change())
         assert done.returncode == -9
         assert api.succeeds(f"test -e {LOCK}")
         assert api.live() == before
@@ -52,7 +47,7 @@ def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
 def test_a_lock_from_elsewhere_is_said_and_can_be_broken(api: Host) -> None:
     live = (api.live(), api.master())
     api.run(f"mkdir -p /run/plane-process-model && cat >{LOCK}", stdin=json.dumps(FOREIGN))
-    done = site(api.name, **change())
+    done = site(api.name, **a_change())
     assert done.returncode != 0
     said = " ".join(failure_of(api.name, done.stdout).split())
     assert "grace on elsewhere (boot 00000000) has been changing this host" in said

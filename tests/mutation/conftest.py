@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import client
 import pytest
 from faults import FAULTS, Fault
-from support import Host, failure_of, load, messages, report, site, succeeded, verify
+from process_model.colours import other
+from support import Host, a_change, failure_of, load, messages, report, site, succeeded, verify
 
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"
@@ -47,7 +47,7 @@ def on_colour(host: Host, fault: Fault, colour: str, command: str) -> str:
     names = {
         "SERVICE": fault.service,
         "COLOUR": colour,
-        "OTHER": "green" if colour == "blue" else "blue",
+        "OTHER": other(colour),
         "ETC": f"/etc/{fault.service}/{colour}",
         "UNIT": f"{fault.service}@{colour}.service",
         "ADMISSION": "/run/plane-admission/admin.sock",
@@ -103,7 +103,7 @@ def break_live(batch: dict[Host, Fault]) -> None:
 def break_idle(batch: dict[Host, Fault]) -> None:
     """A run that changes something, so that it prepares the idle colour, which is broken before it is verified."""
     before = {host: host.live(fault.service) for host, fault in batch.items()}
-    idle = {host: "green" if colour == "blue" else "blue" for host, colour in before.items()}
+    idle = {host: other(colour) for host, colour in before.items()}
     commands = [host.command(on_colour(host, fault, idle[host], fault.inject)) for host, fault in batch.items()]
     fronts = [f"http://{host.address}:{PORTS[fault.service]}" for host, fault in batch.items()]
     with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
@@ -111,7 +111,7 @@ def break_idle(batch: dict[Host, Fault]) -> None:
             ",".join(host.name for host in batch),
             before_task={VERIFY_IDLE: commands},
             **SETTINGS,
-            plane_release_variables={"A_CHANGE": uuid.uuid4().hex},
+            **a_change(),
             plane_api_start_timeout=START_SECONDS,
             plane_graphql_start_timeout=START_SECONDS,
         )

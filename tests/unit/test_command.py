@@ -15,9 +15,11 @@ def etc(tmp_path: Path) -> Path:
     for colour in ("blue", "green"):
         folder = tmp_path / "etc/plane-api" / colour
         folder.mkdir(parents=True)
-        for name in command.FILES:
+        names = ("environment", "entrypoint.sh", "gunicorn.conf.py", "admission.cfg")
+        for name in (*names, "fingerprint"):
             (folder / name).write_text("")
-        (folder / "desired.json").write_text(json.dumps({"service": "plane-api"}))
+        files = {f"/etc/plane-api/{colour}/{name}": "its digest" for name in names}
+        (folder / "desired.json").write_text(json.dumps({"service": "plane-api", "files": files}))
         (folder / "environment").write_text('# managed\nDATABASE_URL="postgres://x"\nSECRET_KEY="a=b"\n')
         release = tmp_path / "releases" / colour
         (release / "code").mkdir(parents=True)
@@ -37,6 +39,13 @@ def test_a_colour_that_an_interrupted_run_left_cannot(etc: Path) -> None:
     (etc / "plane-api/blue/desired.json").unlink()
     (found,) = command.obstacles("plane-api", "blue", etc)
     assert "has no desired.json" in found
+
+
+@pytest.mark.parametrize("name", ["entrypoint.sh", "fingerprint"])
+def test_a_colour_without_one_of_its_files_cannot(etc: Path, name: str) -> None:
+    (etc / "plane-api/blue" / name).unlink()
+    (found,) = command.obstacles("plane-api", "blue", etc)
+    assert f"has no {name} in" in found
 
 
 def test_a_release_that_was_removed_is_named(etc: Path) -> None:

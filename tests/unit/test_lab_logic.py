@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "lab"))
-
-import lab  # noqa: E402 - its folder is put on the path above
+import lab
 
 
 @pytest.fixture

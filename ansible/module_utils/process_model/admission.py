@@ -89,17 +89,22 @@ def parse_acl_values(text: str) -> list[str]:
     return [line.split(" ", 1)[1].strip() for line in text.splitlines() if line.startswith("0x") and " " in line]
 
 
-def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
-    """The service's backends in the order of its file: its own first, then one for each heavy route.
-
-    paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
-    """
-    servers = [
+def servers_of(service: str, statistics: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The server lines of all backends of the service, in the order of its file: what gunicorn itself was asked."""
+    return [
         row
         for row in statistics
         if (row["pxname"] == service or row["pxname"].startswith(f"{service}."))
         and row["svname"] not in ("FRONTEND", "BACKEND")
     ]
+
+
+def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
+    """The service's backends in the order of its file: its own first, then one for each heavy route.
+
+    paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
+    """
+    servers = servers_of(service, statistics)
     totals = {row["pxname"]: row for row in statistics if row["svname"] == "BACKEND"}
     found = []
     for index, row in enumerate(servers):

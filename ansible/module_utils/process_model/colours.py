@@ -10,6 +10,8 @@ Names on a host, for a service `plane-api` and a colour `blue`:
     plane-api@blue.service                          what keeps it running
     /etc/plane-admission/services/plane-api.cfg     a link to ../../plane-api/<live colour>/admission.cfg
     /run/plane-process-model/plane-api@blue.json    what was proved of its process before it took traffic
+    /run/plane-process-model/plane-api@blue.start   variables of its next start alone, while a rollback starts it
+    /run/plane-process-model/lock                   which run changes this host
 """
 
 from __future__ import annotations
@@ -30,12 +32,18 @@ ADMISSION_DIRECTORY = Path("/etc/plane-admission")
 ADMISSION_SOCKET = Path("/run/plane-admission/admin.sock")
 
 
-# What was proved of a colour before it took traffic; gone with a reboot, as the process is.
-PROOFS = Path("/run/plane-process-model")
+# What is true until the host reboots: proofs, start variables, the lock.
+STATE = Path("/run/plane-process-model")
 
 
-def proof_of(service: str, colour: str, directory: Path = PROOFS) -> Path:
+def proof_of(service: str, colour: str, directory: Path = STATE) -> Path:
+    """What was proved of a colour before it took traffic; gone with a reboot, as the process is."""
     return directory / f"{service}@{colour}.json"
+
+
+def start_variables_of(service: str, colour: str, directory: Path = STATE) -> Path:
+    """Further variables of a colour's next start; its unit reads them where they are."""
+    return directory / f"{service}@{colour}.start"
 
 
 def other(colour: str) -> str:

@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -26,10 +25,7 @@ from typing import Any
 
 from . import colours, lock, report, state, switch
 
-# Read by the unit of a colour before the entrypoint runs; gone with a reboot.
-START_VARIABLES = Path("/run/plane-process-model")
 DESIRED = "desired.json"
-FILES = ("environment", "fingerprint", "entrypoint.sh", "gunicorn.conf.py", "admission.cfg", DESIRED)
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
 # everybody out. Names only are ever shown.
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "AMQP_URL", "SECRET_KEY", "LIVE_SERVER_SECRET_KEY")
@@ -66,14 +62,22 @@ def variables_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[st
     return dict(pairs)
 
 
+def own_files(desired: Mapping[str, Any], colour: str) -> dict[str, str]:
+    """Path -> SHA-256 of what lies in the colour's own folder."""
+    directory = f"{colours.directory_of(str(desired['service']), colour)}/"
+    return {path: digest for path, digest in desired["files"].items() if path.startswith(directory)}
+
+
 def obstacles(service: str, colour: str, etc: Path = Path("/etc")) -> list[str]:
     """Why `colour` cannot be gone back to, each in one line; nothing is started to find it out."""
     directory = colours.directory_of(service, colour, etc)
-    missing = [name for name in FILES if not (directory / name).is_file()]
-    if missing:
-        return [
-            f"{service} {colour} has no {', '.join(missing)} in {directory}: it was never deployed, or not to its end"
-        ]
+    desired = desired_of(service, colour, etc)
+    # desired.json is the list of the others.
+    names = [Path(path).name for path in own_files(desired, colour)] + ["fingerprint"] if desired else [DESIRED]
+    missing = [name for name in names if not (directory / name).is_file()]
+    if desired is None or missing:
+        said = ", ".join(missing) or f"readable {DESIRED}"
+        return [f"{service} {colour} has no {said} in {directory}: it was not deployed, or not to its end"]
     found = []
     release = directory / "release"
     if not (release / "code").is_dir():
@@ -84,12 +88,10 @@ def obstacles(service: str, colour: str, etc: Path = Path("/etc")) -> list[str]:
     else:
         python = release / "venv/bin/python"
         try:
-            runs = (
-                subprocess.run([str(python), "-c", "import gunicorn"], capture_output=True, check=False).returncode == 0
-            )
+            status = subprocess.run([str(python), "-c", "import gunicorn"], capture_output=True, check=False).returncode
         except OSError:
-            runs = False
-        if not runs:
+            status = None
+        if status != 0:
             found.append(f"{python} does not run gunicorn any more: deploy the release again with site.yml")
     return found
 
@@ -103,8 +105,7 @@ def other_connections(service: str, colour: str, live: str, etc: Path = Path("/e
 def wanted_of(service: str, colour: str, live: str | None) -> dict[str, Any]:
     """The colour's desired.json, but for what both colours share on this host today: the limits and the units."""
     wanted = desired_of(service, colour) or {}
-    directory = f"{colours.directory_of(service, colour)}/"
-    wanted["files"] = {path: digest for path, digest in wanted["files"].items() if path.startswith(directory)}
+    wanted["files"] = own_files(wanted, colour)
     current = desired_of(service, live) if live else None
     if current:
         wanted["limits"] = current["limits"]
@@ -114,19 +115,13 @@ def wanted_of(service: str, colour: str, live: str | None) -> dict[str, Any]:
 @contextlib.contextmanager
 def without_prestart(service: str, colour: str) -> Iterator[None]:
     """The unit's next start leaves out the steps before gunicorn: they would wait for a database that is away."""
-    path = START_VARIABLES / f"{colours.unit_of(service, colour).removesuffix('.service')}.start"
+    path = colours.start_variables_of(service, colour)
     path.parent.mkdir(mode=0o755, exist_ok=True)
     path.write_text("PLANE_PRESTART=skip\n", encoding="utf-8")
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _systemctl(*arguments: str) -> None:
-    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RefusedError(f"systemctl {shlex.join(arguments)}: {(done.stderr or done.stdout).strip()}")
 
 
 def _lines(mismatches: Sequence[Mapping[str, Any]]) -> str:
@@ -136,7 +131,7 @@ def _lines(mismatches: Sequence[Mapping[str, Any]]) -> str:
 def go_to(service: str, colour: str, check: bool = False, other_environment: bool = False) -> None:
     """Start `colour` where it does not run, verify it while it has no traffic, switch to it, verify the front door.
 
-    Raises RefusedError, and leaves the live colour as it was, where it cannot or must not be done.
+    Raises RefusedError or SwitchError, and leaves the live colour as it was, where it cannot or must not be done.
     """
     began = time.monotonic()
     live = colours.live_colour(service)
@@ -182,31 +177,28 @@ def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any]
     try:
         with without_prestart(service, colour):
             if stopped_first:
-                _systemctl("stop", stopped_first)
+                switch.systemctl("stop", stopped_first)
             if not runs:
                 # One that was given up on is started as any other; one that systemd does not know has nothing to reset.
                 subprocess.run(["systemctl", "reset-failed", unit], capture_output=True, check=False)
-                _systemctl("start", "--no-block", unit)
+                switch.systemctl("start", "--no-block", unit)
             candidate = state.examine(wanted, colour, saturate=True, wait_seconds=START_SECONDS)
         if not candidate.match:
             said = _lines(candidate.mismatches)
             raise RefusedError(f"{service} {colour} is not what it should be; {live or 'nothing'} stays live:\n{said}")
         say(f"{service}: {colour} is verified without traffic ({time.monotonic() - began:.1f} s)")
-        try:
-            done = switch.switch(service, colour, DRAIN_SECONDS, candidate.proof)
-        except switch.SwitchError as error:
-            raise RefusedError(str(error)) from error
-    except RefusedError:
+        done = switch.switch(service, colour, DRAIN_SECONDS, candidate.proof)
+    except (RefusedError, switch.SwitchError):
         if not runs:
-            _systemctl("stop", unit)
+            switch.systemctl("stop", unit)
         if stopped_first:
-            _systemctl("start", "--no-block", stopped_first)
+            switch.systemctl("start", "--no-block", stopped_first)
         raise
     after = state.examine(wanted)
     if not after.match:
         said = _lines(after.mismatches)
         raise RefusedError(f"{service} {colour} has the traffic, but is not what it should be:\n{said}")
-    cut = f", {done.cut} requests outlived the grace period and were cut" if done.cut else ""
+    cut = f", {done.cut_said}" if done.cut_said else ""
     say(f"{service}: {colour} is live and verified through the front door ({time.monotonic() - began:.1f} s{cut})")
 
 
@@ -290,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         colour = given.colour if given.command == "switch" else colours.other(live or colours.GREEN)
         try:
             go_to(service, colour, given.check, given.other_environment)
-        except RefusedError as error:
+        except (RefusedError, switch.SwitchError) as error:
             failed = True
             print(f"plane-process-model: {error}", file=sys.stderr, flush=True)
     return 1 if failed else 0

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import procfs
+from . import colours, procfs
 
-LOCK = Path("/run/plane-process-model/lock")
+LOCK = colours.STATE / "lock"
 BREAK = "plane-process-model unlock"
 
 
@@ -34,9 +34,9 @@ class Owner:
     def is_same_run(self, other: Owner) -> bool:
         return (self.machine, self.process, self.start_ticks) == (other.machine, other.process, other.start_ticks)
 
-    def has_ended(self, machine: str) -> bool:
-        """Whether the run is known to be over: it was on `machine`, the one that asks, and is not there now."""
-        return self.machine == machine and procfs.start_ticks(self.process) != self.start_ticks
+    def has_ended(self) -> bool:
+        """Whether the run is known to be over: it was on this machine, and is not there now."""
+        return self.machine == machine_name() and procfs.start_ticks(self.process) != self.start_ticks
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,7 +86,7 @@ def take(mine: Owner, over: Owner | None = None, path: Path = LOCK) -> bool:
         held = read(path)
         if held and held.is_same_run(mine):
             return False
-        if held and not (over and held.is_same_run(over)) and not held.has_ended(machine_name()):
+        if held and not (over and held.is_same_run(over)) and not held.has_ended():
             raise LockedError(message(held, time.time()))
         path.write_text(json.dumps({**mine.to_dict(), "since": time.time()}), encoding="utf-8")
     return True

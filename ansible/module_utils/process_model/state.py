@@ -44,6 +44,7 @@ class State:
     units_are_current: bool = False
     admission_is_current: bool = False
     locked: bool = False
+    settled: bool = False
     refusals: list[str] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -74,8 +75,6 @@ def examine(
         idle=colours.other(live) if live else colours.BLUE,
         desired=dict(desired),
         installed=Path(f"/etc/systemd/system/{service}@.service").exists(),
-        locked=lock.LOCK.exists(),
-        command_is_current=releases.python_digest(COMMAND) == desired["command"],
     )
     state.idle_is_running = _state_of(colours.unit_of(service, state.idle)) not in ("inactive", "failed", "unknown")
     mismatches: list[Mismatch] = []
@@ -101,10 +100,12 @@ def examine(
 
 def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     """Whether what both colours share is as it should be, so that a change has nothing to do there."""
-    system = "/etc/systemd/system/"
-    units = {path: digest for path, digest in desired["files"].items() if path.startswith(system)}
     of_admission = {path: digest for path, digest in desired["files"].items() if "/plane-admission" in path}
-    of_service = {path: digest for path, digest in units.items() if path not in of_admission}
+    of_service = {
+        path: digest
+        for path, digest in desired["files"].items()
+        if path.startswith("/etc/systemd/system/") and path not in of_admission
+    }
     state.units_are_current = (
         _digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
     )
@@ -112,6 +113,9 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     state.admission_is_current = (
         _digests(of_admission) == of_admission and runs and _starts_at_boot(colours.ADMISSION_UNIT)
     )
+    state.command_is_current = releases.python_digest(COMMAND) == desired["command"]
+    state.locked = lock.LOCK.exists()
+    state.settled = state.match and state.command_is_current and not (state.idle_is_running or state.locked)
 
 
 def _starts_at_boot(unit: str) -> bool:

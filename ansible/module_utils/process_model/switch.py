@@ -32,11 +32,17 @@ class Switched:
     stop_seconds: float
     cut: int
 
+    @property
+    def cut_said(self) -> str:
+        """A clause for the sentence about the switch; empty where nothing was cut."""
+        return f"{self.cut} requests outlived the grace period and were cut" if self.cut else ""
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def _systemctl(*arguments: str) -> None:
+def systemctl(*arguments: str) -> None:
+    """Raises SwitchError with systemd's words."""
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SwitchError(f"systemctl {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
@@ -67,7 +73,7 @@ def switch(
     colours.point_link(link, target)
     colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
-        _systemctl("reload-or-restart", colours.ADMISSION_UNIT)
+        systemctl("reload-or-restart", colours.ADMISSION_UNIT)
         admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", 8))
@@ -84,7 +90,7 @@ def switch(
     leaving = colours.other(colour)
     drained = colours.wait_until_drained(service, leaving, drain_seconds)
     stopping = time.monotonic()
-    _systemctl("stop", colours.unit_of(service, leaving))
+    systemctl("stop", colours.unit_of(service, leaving))
     return Switched(
         former=former,
         live=colour,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import admission, colours, state
+from . import admission, state
 
 POLL_SECONDS = 0.5
 # A share of fewer answers than this says little; after it, a colour that fails is not watched to the end.
@@ -41,13 +41,9 @@ class Watched:
         return asdict(self)
 
 
-def answers_of(service: str, statistics: Sequence[Mapping[str, str]]) -> Answers:
+def answers_of(service: str, statistics: list[dict[str, str]]) -> Answers:
     """Sum over the server lines of the service's backends."""
-    servers = [
-        row
-        for row in statistics
-        if (row["pxname"] == service or row["pxname"].startswith(f"{service}.")) and row["svname"] in colours.COLOURS
-    ]
+    servers = admission.servers_of(service, statistics)
 
     def count(*names: str) -> int:
         return sum(int(row.get(name) or 0) for row in servers for name in names)
@@ -57,6 +53,10 @@ def answers_of(service: str, statistics: Sequence[Mapping[str, str]]) -> Answers
         errors=count("hrsp_5xx"),
         lost=count("econ", "eresp"),
     )
+
+
+def _answers_now(service: str) -> Answers:
+    return answers_of(service, admission.parse_statistics(admission.ask("show stat")))
 
 
 def reasons_against(answers: Answers, max_error_share: float) -> list[str]:
@@ -75,9 +75,9 @@ def watch(desired: Mapping[str, Any], seconds: float, max_error_share: float) ->
     service = str(desired["service"])
     began = time.monotonic()
     try:
-        before = answers_of(service, admission.parse_statistics(admission.ask("show stat")))
+        before = _answers_now(service)
         while True:
-            answers = answers_of(service, admission.parse_statistics(admission.ask("show stat"))).since(before)
+            answers = _answers_now(service).since(before)
             reasons = reasons_against(answers, max_error_share)
             over = time.monotonic() - began >= seconds
             if over or (reasons and answers.total + answers.lost >= ENOUGH_ANSWERS):
