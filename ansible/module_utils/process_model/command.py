@@ -189,10 +189,12 @@ def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any]
         say(f"{service}: {colour} is verified without traffic ({time.monotonic() - began:.1f} s)")
         done = switch.switch(service, colour, DRAIN_SECONDS, candidate.proof)
     except (RefusedError, switch.SwitchError):
-        if not runs:
-            switch.systemctl("stop", unit)
-        if stopped_first:
-            switch.systemctl("start", "--no-block", stopped_first)
+        # A switch may fail after the traffic has moved, where the former colour does not stop: then nothing is undone.
+        if colours.live_colour(service) == live:
+            if not runs:
+                switch.systemctl("stop", unit)
+            if stopped_first:
+                switch.systemctl("start", "--no-block", stopped_first)
         raise
     after = state.examine(wanted)
     if not after.match:
