@@ -53,12 +53,14 @@ class Row:
         total = sum(self.failed.values())
         what = f"  {dict(self.failed)}" if self.failed else ""
         return (
-            f"{self.packages:<8}{self.connection:<12}{self.operation:<28}{self.method:<10}"
+            f"{self.packages:<10}{self.connection:<12}{self.operation:<28}{self.method:<10}"
             f"{self.requests:>9}{total:>8}{self.slowest:>9.2f}{what}"
         )
 
 
-HEADINGS = f"{'packages':<8}{'connection':<12}{'operation':<28}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
+HEADINGS = (
+    f"{'packages':<10}{'connection':<12}{'operation':<28}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
+)
 
 
 def flip() -> None:
