@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants zero-loss bench-converge bench-admission lock clean
+.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants zero-loss request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -57,6 +57,9 @@ mutants: staging ## Inject every fault into a healthy lab and print which were c
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)
+
+request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
+	@python tools/request_state
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py
