@@ -25,16 +25,17 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 	@tools/setup.sh venv
 	ansible-playbook ansible/playbooks/verify.yml -l staging
 
-test: lint test-unit test-molecule test-lab ## Pass every test
+test: lint test-unit lab-up ## Pass every test; those with hosts two at a time, each with hosts of its own
+	$(MAKE) --no-print-directory --jobs=2 test-lab test-molecule mutants
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
 
 test-molecule: setup ## Molecule: check mode, converge, idempotence, verify, flip under load
-	molecule test
+	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'
 
-test-lab: staging ## Bad input, failures, mutations and another project, on the lab's staging hosts
-	pytest tests/lab tests/mutation
+test-lab: staging ## Bad input, failures, rollouts and another project, on the lab's staging hosts
+	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
 
 lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	yamllint --strict .
@@ -52,8 +53,11 @@ lab-down: ## Remove the lab's hosts and network
 	@tools/setup.sh venv
 	@python lab/lab.py down
 
-mutants: staging ## Inject every fault into a healthy lab and print which were caught
-	pytest tests/mutation -q
+mutants: lab-up ## Inject every fault into healthy hosts of their own, and print which were caught
+	export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && ansible-playbook site.yml -l staging && \
+	pytest tests/mutation --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/mutants  | /'
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)

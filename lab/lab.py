@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import ipaddress
 import os
@@ -21,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,6 +166,11 @@ def forget_a_former_boot() -> None:
         PODMAN_ADDRESSES.unlink(missing_ok=True)
 
 
+def hardware_address(host: Host) -> str:
+    """The same after every reboot, as a machine's is: what this machine knows about its neighbours stays true."""
+    return ":".join(f"{byte:02x}" for byte in (2, 0, *ipaddress.ip_address(host.address).packed))
+
+
 def is_running(host: Host) -> bool:
     """Whether the host's first process lives. A host that does not run is removed: it starts afresh.
 
@@ -188,7 +195,7 @@ def start(host: Host, network: str, image: str) -> bool:
         return False
     podman(
         "run", "--detach", f"--name={host.name}", f"--hostname={host.name}", "--label=plane-lab",
-        f"--network={network}", f"--ip={host.address}", *RUN_FLAGS,
+        f"--network={network}", f"--ip={host.address}", f"--mac-address={hardware_address(host)}", *RUN_FLAGS,
         f"--volume={KEY}.pub:/root/.ssh/authorized_keys:ro",
         f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro",
         image, "/sbin/init",
@@ -223,6 +230,16 @@ def network_name(inventory: Path) -> str:
     return f"plane-lab-{inventory.resolve().parent.name}-{inventory.resolve().name}"
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One `up` after another: they share the image, the key and the list of known hosts."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
+
+
+@alone()
 def up(inventory: Path) -> None:
     began = time.monotonic()
     hosts = read_hosts(inventory)

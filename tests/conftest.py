@@ -1,36 +1,41 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from support import Host, inventory_hosts, seed
+from support import Host, inventory_hosts, playbook, seed, site, succeeded
 
 
 @pytest.fixture(scope="session")
 def hosts() -> dict[str, Host]:
-    """The lab's staging hosts by name; `make staging` made and deployed them."""
-    return {name: Host(name, address) for name, address in inventory_hosts().items()}
+    """The lab's hosts by what they are (api1, …); `lab.py up` made them."""
+    return {name.partition("-")[2]: Host(name, address) for name, address in inventory_hosts().items()}
 
 
 @pytest.fixture(scope="session")
 def api1(hosts: dict[str, Host]) -> Host:
-    return hosts["staging-api1"]
+    return hosts["api1"]
 
 
 @pytest.fixture(scope="session")
 def api2(hosts: dict[str, Host]) -> Host:
-    return hosts["staging-api2"]
+    return hosts["api2"]
 
 
 @pytest.fixture(scope="session")
 def graphql1(hosts: dict[str, Host]) -> Host:
-    return hosts["staging-graphql1"]
+    return hosts["graphql1"]
 
 
 @pytest.fixture(scope="session")
 def data1(hosts: dict[str, Host]) -> Host:
-    return hosts["staging-data1"]
+    return hosts["data1"]
 
 
 @pytest.fixture(scope="session")
-def seeded(api1: Host) -> None:
-    """The database holds what the lab's clients ask for."""
+def deployed(api1: Host) -> Iterator[None]:
+    """Staging as its inventory says, but without the application's own steps; afterwards with them."""
+    succeeded(site())
     seed(api1)
+    yield
+    succeeded(playbook("site.yml"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import client
 import yaml
-from support import Host, inventory_hosts, seed, site, succeeded
+from support import Host, inventory_hosts, playbook, seed, succeeded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,7 +63,7 @@ def main() -> None:
         ("40 downloads, routes on", routes, HEAVY_CLIENTS),
     ):
         print(f"measuring: {name}", flush=True)
-        succeeded(site(HOST, plane_api_heavy_routes=heavy_routes))
+        succeeded(playbook("site.yml", HOST, plane_api_heavy_routes=heavy_routes))
         found[name] = measure(base, heavy)
     print(
         f"\n{'gthread 2×8, one host':<30}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}{'small/s':>10}{'heavy/s':>10}   failed"

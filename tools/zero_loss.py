@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import client
-from support import Host, Load, a_change, inventory_hosts, load, rollback, rollout, seed, site, succeeded
+from support import Host, Load, a_change, inventory_hosts, load, playbook, rollback, rollout, seed, site, succeeded
 
 HOSTS = [Host(name, address) for name, address in inventory_hosts().items() if "-api" in name]
 DATA = next(Host(name, address) for name, address in inventory_hosts().items() if "-data" in name)
@@ -155,7 +155,7 @@ def main() -> None:
                     print(row, flush=True)
                 marks += [mark for tally in found.tallies.values() for mark in tally.acknowledged]
     os.environ.pop("PLANE_LAB_REQUIREMENTS")
-    succeeded(site(LIMIT))
+    succeeded(playbook("site.yml", LIMIT))
     wrong = stored_wrongly(marks)
     failed = sum(sum(row.failed.values()) for row in table)
     print(f"{sum(row.requests for row in table)} requests, {failed} failed; {len(marks)} acknowledged writes, "

@@ -34,7 +34,7 @@ def states(host: Host) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def without_isolation(api2: Host) -> Iterator[Host]:
-    succeeded(site(api2.name, plane_api_isolate_requests=False, plane_api_prestart=[]))
+    succeeded(site(api2.name, plane_api_isolate_requests=False))
     yield api2
     succeeded(site(api2.name))
     assert report()["match"]

@@ -97,19 +97,22 @@ FAULTS = [
     ),
     Fault(
         "edited environment file without restart",
-        "sed -i 's/^GUNICORN_THREADS=.*/GUNICORN_THREADS=\"4\"/' $ETC/environment",
+        "sed -i 's/^GUNICORN_TIMEOUT=.*/GUNICORN_TIMEOUT=\"60\"/' $ETC/environment",
         ("/environment is not what the inventory renders",),
+        service="plane-graphql",
     ),
     Fault(
         "a stale process, its files already new",
         f"cp $ETC/fingerprint /tmp/new && echo PLANE_PROCESS_MODEL_FINGERPRINT=older >$ETC/fingerprint && {RESTART} && "
         "cp /tmp/new $ETC/fingerprint",
         ("the process was started from other files or an older release",),
+        service="plane-graphql",
     ),
     Fault(
         "edited unit",
         "sed -i 's/^Restart=always/Restart=no/' /etc/systemd/system/$SERVICE@.service",
         ("@.service is not what the inventory renders", "systemd has not read the changed"),
+        service="plane-graphql",
     ),
     Fault(
         "a drop-in overrides the unit",
@@ -117,6 +120,7 @@ FAULTS = [
         "systemctl daemon-reload",
         ("nice.conf overrides",),
         undo="rm -rf /etc/systemd/system/$SERVICE@*.service.d && systemctl daemon-reload",
+        service="plane-graphql",
     ),
     Fault(
         "WSGI application under the uvicorn class",
@@ -133,12 +137,14 @@ FAULTS = [
         "pid=$(systemctl show -P MainPID $UNIT) && kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
+        service="plane-graphql",
     ),
     Fault(
         "a stopped worker",
         "kill -STOP $(pgrep -P $(systemctl show -P MainPID $UNIT) | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
+        service="plane-graphql",
     ),
     Fault(
         "GraphQL flipped along with REST",
@@ -160,12 +166,14 @@ FAULTS = [
         f"ln -sfn /srv/plane/releases/older $ETC/release && {RESTART}",
         ("release is /srv/plane/releases/older",),
         undo="rm -rf /srv/plane/releases/older",
+        service="plane-graphql",
     ),
     Fault(
         "the port changed",
         admission('"s/$ADDRESS:$PORT/$ADDRESS:18000/"', until("ss -ltn | grep -q :18000")),
         ("admission does not listen on",),
         in_idle=("/admission.cfg is not what the inventory renders",),
+        service="plane-graphql",
     ),
     Fault(
         "max-requests dropped",
@@ -204,5 +212,6 @@ FAULTS = [
         "systemctl set-property --runtime $SERVICE.slice MemoryMax=8G",
         ("limit memory_bytes is",),
         undo="rm -rf /run/systemd/system.control/$SERVICE.slice.d && systemctl daemon-reload",
+        service="plane-graphql",
     ),
 ]  # fmt: skip

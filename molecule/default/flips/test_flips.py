@@ -20,7 +20,6 @@ from support import ROOT, Load, load, playbook, succeeded
 from testinfra.host import Host
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
-# As deep as the original, whose paths begin at its own folder.
 CHANGED_INVENTORY = ROOT / "build" / "molecule" / "inventory"
 REPORT = ROOT / "build" / "reports" / "molecule.json"
 PAUSE = 0.3  # seconds between an answer and the client's next request: this is no test of speed
