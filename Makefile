@@ -34,8 +34,8 @@ test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 test-molecule: setup ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'
 
-test-lab: staging ## Bad input, failures, rollouts and another project, on the lab's staging hosts
-	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
+test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
+	{ ansible-playbook site.yml -l staging && pytest tests/lab --verbose; } 2>&1 | sed --unbuffered 's/^/lab      | /'
 
 lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	yamllint --strict .
@@ -55,8 +55,8 @@ lab-down: ## Remove the lab's hosts and network
 
 mutants: lab-up ## Inject every fault into healthy hosts of their own, and print which were caught
 	export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
-	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && ansible-playbook site.yml -l staging && \
-	pytest tests/mutation --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && pytest tests/mutation --verbose && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/mutants  | /'
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from support import Host, inventory_hosts, playbook, seed, site, succeeded
+from support import Host, inventory_hosts, seed, site, succeeded
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +31,7 @@ def data1(hosts: dict[str, Host]) -> Host:
 
 
 @pytest.fixture(scope="session")
-def deployed(api1: Host) -> Iterator[None]:
-    """Staging as its inventory says, but without the application's own steps; afterwards with them."""
-    succeeded(site())
+def deployed(api1: Host) -> None:
+    """Every service as its inventory says, but without the application's own steps, and the database filled."""
+    succeeded(site(plane_release_migrate=True))
     seed(api1)
-    yield
-    succeeded(playbook("site.yml"))

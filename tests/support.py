@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,6 +171,13 @@ def seed(host: Host, service: str = "plane-api") -> None:
     )
 
 
+def stored_wrongly(data: Host, marks: list[str]) -> list[str]:
+    """The acknowledged writes that are not in the database exactly once."""
+    query = "SELECT external_id FROM db_issue WHERE external_id IS NOT NULL"
+    stored = Counter(data.run(f"runuser -u postgres -- psql -At -d plane -c '{query}'").split())
+    return [mark for mark in marks if stored[mark] != 1]
+
+
 @dataclass
 class Load:
     """Clients that go on until the block ends; their tallies afterwards."""
@@ -179,6 +187,11 @@ class Load:
     @property
     def failed(self) -> dict[str, dict[str, int]]:
         return {name: tally.failed for name, tally in self.tallies.items() if tally.failed}
+
+    @property
+    def acknowledged(self) -> list[str]:
+        """The marks of the writes that were acknowledged."""
+        return [mark for tally in self.tallies.values() for mark in tally.acknowledged]
 
     @property
     def requests(self) -> int:

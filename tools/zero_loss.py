@@ -1,10 +1,15 @@
-"""What clients lose while hosts change, a worker dies or workers are recycled: one table, no request may fail.
+"""What clients lose while hosts change, workers are renewed or die: one table, no request may fail.
 
-    make zero-loss ARGS='--packages pins,newest --operations flip,release,rollback,kill,recycle'
+    make zero-loss ARGS='--packages pins,newest --operations flip,release,rollback,recycle,recycle-uvicorn,kill'
+    make zero-loss ARGS=--unprotected
 
 Runs each operation on the lab's two REST hosts under clients that read, write and download 5 MB through admission, with
-kept and with closed connections. A request fails that is refused, reset, cut, answered wrongly or with 500 or above.
-Every acknowledged write is looked for in the database: it has to be there once. Exit status 1 where anything was lost.
+kept and with closed connections at once. A request fails that is refused, reset, cut, answered wrongly or with 500 or
+above. Every acknowledged write is looked for in the database: it has to be there once. Exit status 1 where anything was
+lost.
+
+With --unprotected each protection is switched off by hand, and clients must lose something: exit status 1 where they do
+not, because then nothing of the other table is proved.
 """
 
 from __future__ import annotations
@@ -14,27 +19,46 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import client
-from support import Host, Load, a_change, inventory_hosts, load, playbook, rollback, rollout, seed, site, succeeded
+from support import (
+    Host,
+    Load,
+    a_change,
+    inventory_hosts,
+    load,
+    playbook,
+    rollback,
+    rollout,
+    seed,
+    site,
+    stored_wrongly,
+    succeeded,
+)
 
 HOSTS = [Host(name, address) for name, address in inventory_hosts().items() if "-api" in name]
 DATA = next(Host(name, address) for name, address in inventory_hosts().items() if "-data" in name)
 LIMIT = ",".join(host.name for host in HOSTS)
 PACKAGES = ("pins", "newest")
-# Reads, writes and downloads for each host; a closed loop with a pause, so that two processors also get the work done.
+CONNECTIONS = {"keep-alive": True, "close": False}
+# Reads, writes and downloads for each host and kind of connection, in a closed loop.
 CLIENTS: dict[str, tuple[Callable[[str], client.Request], int]] = {
-    "GET": (client.small, 4),
-    "POST": (client.write, 3),
+    "GET": (client.small, 3),
+    "POST": (client.write, 2),
     "GET 5 MB": (client.heavy, 1),
 }
-PAUSE = 0.02
-# Enough to recycle each worker several times in the time that the clients run.
+# Seconds between a client's requests: two processors have to do the operations too.
+PAUSE = 0.01
+# Enough for each worker to be renewed several times while the clients run.
 RECYCLE = {"plane_api_max_requests": 60, "plane_api_max_requests_jitter": 30}
-RECYCLE_SECONDS = 60.0
+RECYCLED_WORKERS = 50
+RECYCLE_SECONDS = 150.0
 KILLS = 10
+# Where a client reaches the live instance without admission: a forwarder of the host that changes nothing.
+DIRECT_PORT = 9000
 
 
 @dataclass(frozen=True)
@@ -53,13 +77,13 @@ class Row:
         total = sum(self.failed.values())
         what = f"  {dict(self.failed)}" if self.failed else ""
         return (
-            f"{self.packages:<10}{self.connection:<12}{self.operation:<28}{self.method:<10}"
+            f"{self.packages:<10}{self.operation:<32}{self.connection:<12}{self.method:<10}"
             f"{self.requests:>9}{total:>8}{self.slowest:>9.2f}{what}"
         )
 
 
 HEADINGS = (
-    f"{'packages':<10}{'connection':<12}{'operation':<28}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
+    f"{'packages':<10}{'operation':<32}{'connection':<12}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
 )
 
 
@@ -70,7 +94,15 @@ def flip() -> None:
 
 
 def release() -> None:
-    succeeded(rollout(LIMIT, plane_release_canary_seconds=2, plane_release_watch_seconds=1, **a_change()))
+    succeeded(
+        rollout(
+            LIMIT,
+            plane_release_canary_shares=[20],
+            plane_release_canary_seconds=3,
+            plane_release_watch_seconds=1,
+            **a_change(),
+        )
+    )
 
 
 def go_back() -> None:
@@ -85,30 +117,51 @@ def kill() -> None:
         time.sleep(1)
 
 
+def started_workers(since: float) -> int:
+    asked = f"journalctl --since=@{since:.0f} -u 'plane-api@*' | grep -c 'Worker .* is warm' || true"
+    return sum(int(host.run(asked)) for host in HOSTS)
+
+
 def recycle() -> None:
-    time.sleep(RECYCLE_SECONDS)
+    """Until enough workers were renewed: by rotation where that is the strategy, else by gunicorn itself."""
+    rotates = "null" not in HOSTS[0].run("cat /etc/plane-api/rotation.json")
+    began = time.time()
+    while started_workers(began) < RECYCLED_WORKERS and time.time() - began < RECYCLE_SECONDS:
+        if not rotates:
+            time.sleep(2)
+            continue
+        for host in HOSTS:
+            host.run("plane-process-model rotate plane-api")
+    print(
+        f"          {started_workers(began)} workers were renewed by {'rotation' if rotates else 'gunicorn'}",
+        flush=True,
+    )
 
 
 OPERATIONS: dict[str, Callable[[], None]] = {
     "flip": flip,
     "release": release,
     "rollback": go_back,
-    "kill": kill,
     "recycle": recycle,
+    "recycle-uvicorn": recycle,
+    "kill": kill,
 }
 
 
 def prepare(operation: str) -> None:
     """What the operation needs before the clients start: mostly what the inventory says."""
-    succeeded(site(LIMIT, **RECYCLE) if operation == "recycle" else site(LIMIT))
+    if operation == "rollback":
+        return  # to what an earlier operation has left, whichever that is
+    uvicorn = {"plane_api_worker_class": ""} if operation == "recycle-uvicorn" else {}
+    succeeded(site(LIMIT, **(RECYCLE if operation.startswith("recycle") else {}), **uvicorn))
 
 
-def groups(operation: str) -> list[tuple[str, client.Request, int]]:
+def groups(port: int, without: str = "") -> list[tuple[str, client.Request, int]]:
     return [
-        (f"{method} {host.name}", make(f"http://{host.address}:8000"), clients)
+        (f"{method} {host.name}", make(f"http://{host.address}:{port}"), clients)
         for host in HOSTS
         for method, (make, clients) in CLIENTS.items()
-        if not (operation == "kill" and method == "POST")
+        if method != without
     ]
 
 
@@ -126,41 +179,128 @@ def rows(found: Load, packages: str, connection: str, operation: str) -> list[Ro
     return result
 
 
-def stored_wrongly(marks: list[str]) -> int:
-    """How many acknowledged writes are not in the database exactly once."""
-    query = "SELECT external_id FROM db_issue WHERE external_id IS NOT NULL"
-    stored = Counter(DATA.run(f"runuser -u postgres -- psql -At -d plane -c '{query}'").split())
-    return sum(1 for mark in marks if stored[mark] != 1)
+def measure(
+    operation: str, packages: str, run: Callable[[], None], port: int = 8000, without: str = ""
+) -> tuple[list[Row], list[str]]:
+    """Run an operation under both kinds of connections; its rows, printed, and the acknowledged writes."""
+    with (
+        load(groups(port, without), keep_alive=True, pause=PAUSE) as kept,
+        load(groups(port, without), keep_alive=False, pause=PAUSE) as closed,
+    ):
+        run()
+    table = rows(kept, packages, "keep-alive", operation) + rows(closed, packages, "close", operation)
+    for row in table:
+        print(row, flush=True)
+    return table, kept.acknowledged + closed.acknowledged
+
+
+def protected(packages: list[str], operations: list[str]) -> int:
+    """The table, and how much was lost."""
+    table: list[Row] = []
+    marks: list[str] = []
+    for chosen in packages:
+        os.environ["PLANE_LAB_REQUIREMENTS"] = chosen
+        succeeded(site(LIMIT))
+        seed(HOSTS[0])
+        for operation in operations:
+            prepare(operation)
+            without = "POST" if operation == "kill" else ""
+            found, written = measure(operation, chosen, OPERATIONS[operation], without=without)
+            table += found
+            marks += written
+    os.environ.pop("PLANE_LAB_REQUIREMENTS")
+    wrong = len(stored_wrongly(DATA, marks))
+    failed = sum(sum(row.failed.values()) for row in table)
+    print(f"{sum(row.requests for row in table)} requests, {failed} failed; {len(marks)} acknowledged writes, "
+          f"{wrong} of them not stored exactly once")  # fmt: skip
+    return failed + wrong
+
+
+@contextmanager
+def direct() -> Iterator[None]:
+    """A port of each host that leads straight to gunicorn: one connection to it for each of a client's."""
+    for host in HOSTS:
+        host.run(
+            f"systemd-run --quiet --collect --unit=lab-direct --socket-property=ListenStream={DIRECT_PORT} "
+            "/usr/lib/systemd/systemd-socket-proxyd /run/plane-api/live.sock"
+        )
+    try:
+        yield
+    finally:
+        for host in HOSTS:
+            host.run("systemctl stop lab-direct.socket lab-direct.service")
+
+
+def let_gunicorn_recycle() -> None:
+    """By hand, as a run would refuse it: the pinned gunicorn ends its workers itself."""
+    for host in HOSTS:
+        environment = f"/etc/plane-api/{host.live()}/environment"
+        host.run(
+            "systemctl stop plane-api-rotation.timer; "
+            f"sed -i -e 's/^GUNICORN_MAX_REQUESTS=.*/GUNICORN_MAX_REQUESTS=\"60\"/' "
+            f"-e 's/^GUNICORN_MAX_REQUESTS_JITTER=.*/GUNICORN_MAX_REQUESTS_JITTER=\"30\"/' {environment}; "
+            f"systemctl restart plane-api@{host.live()}"
+        )
+
+
+def wait_for_recycling() -> None:
+    began = time.time()
+    while started_workers(began) < RECYCLED_WORKERS and time.time() - began < RECYCLE_SECONDS:
+        time.sleep(2)
+
+
+def restart() -> None:
+    for host in HOSTS:
+        host.run(f"systemctl restart plane-api@{host.live()}")
+
+
+def stop_first() -> None:
+    succeeded(site(LIMIT, plane_api_change="stop-first", **a_change()))
+
+
+def repeat_nothing() -> None:
+    for host in HOSTS:
+        host.run("sed -i 's/retry-on conn-failure empty-response/retry-on none/' /etc/plane-admission/haproxy.cfg; "
+                 "systemctl reload plane-admission")  # fmt: skip
+
+
+def unprotected() -> int:
+    """The same clients where a protection is missing; how many of the rows lost nothing."""
+    blind = 0
+
+    def lose(operation: str, run: Callable[[], None], port: int = 8000) -> None:
+        nonlocal blind
+        found, _ = measure(operation, "pins", run, port)
+        blind += not any(row.failed for row in found)
+
+    os.environ["PLANE_LAB_REQUIREMENTS"] = "pins"
+    succeeded(site(LIMIT))
+    seed(HOSTS[0])
+    lose("a restart, no second instance", restart)
+    let_gunicorn_recycle()
+    with direct():
+        lose("gunicorn recycles, no admission", wait_for_recycling, DIRECT_PORT)
+    repeat_nothing()
+    lose("gunicorn recycles, no repeat", wait_for_recycling)
+    succeeded(site(LIMIT))
+    lose("stop-first", stop_first)
+    os.environ.pop("PLANE_LAB_REQUIREMENTS")
+    print(f"{blind} operations lost nothing, though a protection was missing")
+    return blind
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", default=",".join(PACKAGES))
     parser.add_argument("--operations", default=",".join(OPERATIONS))
+    parser.add_argument("--unprotected", action="store_true")
     given = parser.parse_args()
     print(HEADINGS, flush=True)
-    table: list[Row] = []
-    marks: list[str] = []
-    for packages in given.packages.split(","):
-        os.environ["PLANE_LAB_REQUIREMENTS"] = packages
-        succeeded(site(LIMIT))
-        seed(HOSTS[0])
-        for connection, keep_alive in (("keep-alive", True), ("close", False)):
-            for operation in given.operations.split(","):
-                prepare(operation)
-                with load(groups(operation), keep_alive, PAUSE) as found:
-                    OPERATIONS[operation]()
-                for row in rows(found, packages, connection, operation):
-                    table.append(row)
-                    print(row, flush=True)
-                marks += [mark for tally in found.tallies.values() for mark in tally.acknowledged]
-    os.environ.pop("PLANE_LAB_REQUIREMENTS")
-    succeeded(playbook("site.yml", LIMIT))
-    wrong = stored_wrongly(marks)
-    failed = sum(sum(row.failed.values()) for row in table)
-    print(f"{sum(row.requests for row in table)} requests, {failed} failed; {len(marks)} acknowledged writes, "
-          f"{wrong} of them not stored exactly once")  # fmt: skip
-    sys.exit(1 if failed or wrong else 0)
+    try:
+        lost = unprotected() if given.unprotected else protected(given.packages.split(","), given.operations.split(","))
+    finally:
+        succeeded(playbook("site.yml", LIMIT))
+    sys.exit(1 if lost else 0)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
+from process_model import recycling, rotation
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
 from process_model.settings import parse_size
@@ -51,11 +52,42 @@ def byte_size(text: str) -> int:
         raise AnsibleFilterError(str(error)) from None
 
 
+def recycling_strategy(
+    asked: str, service: str, worker_class: str, version: str, change: str, max_requests: int | str
+) -> dict[str, Any]:
+    """The arguments and the answer are those of process_model.recycling.choose."""
+    return recycling.choose(service, asked, worker_class, version, change, int(max_requests)).to_dict()
+
+
+def rotation_plan(settings: dict[str, Any], service: str) -> dict[str, Any]:
+    """The arguments and the answer are those of process_model.rotation.make_plan."""
+    try:
+        return rotation.make_plan(service, settings).to_dict()
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def watched_lines(watched: list[dict[str, Any]], who: str) -> list[str]:
+    """One line for each time that a colour was watched: its share, what it answered, and what each colour held."""
+    lines = []
+    for one in watched:
+        answers = one["answers"]
+        held = ", ".join(f"{colour} {count}" for colour, count in one["held"].items())
+        lines.append(
+            f"{who}: {one['percent']} % of the traffic for {one['seconds']} s, {answers['total']} answers, "
+            f"{answers['errors']} of them errors; requests in flight: {held}"
+        )
+    return lines
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "byte_size": byte_size,
             "environment_file": environment_file,
+            "recycling_strategy": recycling_strategy,
+            "rotation_plan": rotation_plan,
             "python_digest": lambda folder: python_digest(Path(folder)),
             "release_kind": kind_of,
+            "watched_lines": watched_lines,
         }

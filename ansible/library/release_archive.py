@@ -28,6 +28,10 @@ options:
     description: The folder of the source that is the project, where that is not the source itself.
     type: str
     default: ""
+  requirements:
+    description: The project's requirements file, which is read for the version of gunicorn that it pins.
+    type: str
+    required: true
 attributes:
   check_mode:
     support: full
@@ -39,6 +43,7 @@ EXAMPLES = r"""
   release_archive:
     source: /srv/checkouts/plane/apiserver
     destination: build/releases
+    requirements: requirements.txt
   delegate_to: localhost
   run_once: true
 """
@@ -53,12 +58,18 @@ path:
   description: The archive.
   returned: success
   type: path
+gunicorn:
+  description: The version of gunicorn that the requirements pin; empty where they do not.
+  returned: success
+  type: str
+  sample: 23.0.0
 """
 
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.process_model.releases import ReleaseError, build_archive
+from ansible.module_utils.process_model import recycling
+from ansible.module_utils.process_model.releases import ReleaseError, build_archive, texts_in
 
 
 def main() -> None:
@@ -68,6 +79,7 @@ def main() -> None:
             "destination": {"type": "path", "required": True},
             "manage": {"type": "str", "default": "manage.py"},
             "folder": {"type": "str", "default": ""},
+            "requirements": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
@@ -78,7 +90,12 @@ def main() -> None:
         )
     except ReleaseError as error:
         module.fail_json(msg=f"plane_release_source: {error}")
-    module.exit_json(changed=False, digest=digest, path=str(path))
+    module.exit_json(
+        changed=False,
+        digest=digest,
+        path=str(path),
+        gunicorn=recycling.pinned(texts_in(path), given["requirements"]),
+    )
 
 
 if __name__ == "__main__":

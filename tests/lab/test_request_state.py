@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.request import Request, urlopen
 
+import client
 import pytest
 from support import Host, report, site, succeeded
 
@@ -49,3 +50,28 @@ def test_without_isolation_requests_start_with_what_others_left(without_isolatio
     assert len(stale) > REQUESTS / 2
     assert any(state["time_zone"] == "Asia/Tokyo" for state in stale), "another user's time zone"
     assert any(state["use_replica"] for state in stale)
+
+
+def test_the_audit_names_what_the_release_leaves_behind(api1: Host) -> None:
+    before = (api1.live(), api1.master())
+    asked = {
+        "users": {
+            "ada": {"X-Api-Key": "lab-ada", "X-Time-Zone": "Asia/Tokyo"},
+            "grace": {"X-Api-Key": "lab-grace", "X-Time-Zone": "Europe/Paris"},
+        },
+        "requests": [{"path": client.SMALL}, {"path": client.ISSUES}],
+    }
+    api1.run("cat >/root/requests.json", stdin=json.dumps(asked))
+    said = api1.run("plane-process-model audit plane-api /root/requests.json")
+    rows = {line.split()[0]: line for line in said.splitlines() if "ContextVar" in line}
+    assert set(rows) == {
+        "plane.middleware.query_count",
+        "plane.middleware.replica_routing",
+        "django.utils.timezone._active",
+    }
+    assert "differs" in rows["django.utils.timezone._active"]
+    assert f"GET {client.SMALL} (200)" in rows["plane.middleware.query_count"]
+    assert "request isolation does not cover 0 of them" in said, "crum resets its thread-local itself"
+    assert "Tokyo" not in said, "a value is nobody's business"
+    assert (api1.live(), api1.master()) == before
+    assert not api1.succeeds("systemctl is-active plane-api-audit")

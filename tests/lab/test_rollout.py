@@ -10,6 +10,11 @@ import client
 import pytest
 from support import Host, a_change, load, report, rollout, site, succeeded
 
+# The column `weight` of the servers that a share goes to.
+WEIGHTS = (
+    "echo show stat | socat - UNIX-CONNECT:/run/plane-admission/admin.sock | "
+    "awk -F, '$2 == \"canary\" { print $19 }' | sort -u"
+)
 WATCH: dict[str, Any] = {"plane_release_canary_seconds": 4, "plane_release_watch_seconds": 2}
 
 
@@ -35,15 +40,24 @@ def hosts_of_api(api1: Host, api2: Host) -> Iterator[tuple[Host, Host]]:
 def test_hosts_change_one_after_the_other_and_nothing_is_lost(hosts_of_api: tuple[Host, Host]) -> None:
     before = [host.live() for host in hosts_of_api]
     with clients_of(*hosts_of_api) as clients:
-        done = succeeded(roll_out(**a_change(), plane_api_deploy_commands=["clear_cache"]))
+        done = succeeded(
+            roll_out(**a_change(), plane_api_deploy_commands=["clear_cache"], plane_release_canary_shares=[20, 50])
+        )
     assert clients.failed == {}
     assert all(host.live() != colour for host, colour in zip(hosts_of_api, before))
     once = [line for line in done.stdout.splitlines() if "(item=clear_cache)" in line]
     assert once == ["changed: [staging-api1] => (item=clear_cache)"], "by one host, once"
-    steps = re.findall(r"host \d of \d: \S+|staging-api\d plane-api: \d+ answers", done.stdout)
-    assert [step.split(":")[0] for step in steps] == [
-        "host 1 of 2", "staging-api1 plane-api", "host 2 of 2", "staging-api2 plane-api",
-    ]  # fmt: skip
+    said = " ".join(done.stdout.split())
+    steps = re.findall(r"host \d of \d: staging-api\d|staging-api\d plane-api: \d+ % of the traffic", said)
+    assert steps == [
+        "host 1 of 2: staging-api1",
+        *(f"staging-api1 plane-api: {percent} % of the traffic" for percent in (20, 50, 100)),
+        "host 2 of 2: staging-api2",
+        "staging-api2 plane-api: 100 % of the traffic",
+    ]
+    answers = [int(found) for found in re.findall(r"(\d+) answers, 0 of them errors", said)]
+    assert 0 < answers[0] < answers[2], "20 % are fewer than all"
+    assert re.findall(r"requests in flight: blue \d+, green \d+", said), "both colours run while it has a share"
 
 
 def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts_of_api: tuple[Host, Host]) -> None:
@@ -61,3 +75,19 @@ def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts
     # Mended, the same command goes on with the host at which it stopped.
     succeeded(roll_out())
     assert report()["match"]
+
+
+def test_a_canary_that_fails_has_had_a_share_only(hosts_of_api: tuple[Host, Host]) -> None:
+    canary, _ = hosts_of_api
+    before = (canary.live(), canary.master())
+    broken = {"plane_api_variables": {"PLANE_STANDIN_FAULT": "calls-500"}}
+    with clients_of(canary) as clients:
+        done = roll_out(**broken, plane_release_canary_shares=[20])
+    assert done.returncode != 0
+    assert "with 20 % of the traffic" in done.stdout
+    assert "plane_release_max_error_share allows" in done.stdout
+    assert (canary.live(), canary.master()) == before, "it never had all of the traffic"
+    failed = sum(sum(outcomes.values()) for outcomes in clients.failed.values())
+    assert 0 < failed < clients.requests / 4
+    assert canary.run(WEIGHTS).split() == ["0"], "nothing is left of its share"
+    assert not canary.succeeds(f"systemctl is-active plane-api@{canary.idle()}")

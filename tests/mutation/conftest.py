@@ -126,8 +126,10 @@ def break_idle(batch: dict[Host, Fault]) -> None:
 def outcomes(request: pytest.FixtureRequest, hosts: dict[str, Host], deployed: None) -> dict[tuple[str, str], Outcome]:
     """The outcome of every fault that this session asks for, by (live or idle, its name)."""
     wanted = {item.callspec.params.get("key") for item in request.session.items if hasattr(item, "callspec")}
+    progress = request.config.pluginmanager.getplugin("terminalreporter")
     for place, inject in (("live", break_live), ("idle", break_idle)):
         for batch in batches([fault for fault in FAULTS if (place, fault.name) in wanted], hosts):
+            progress.write_line(f"injecting in the {place} colour: {', '.join(fault.name for fault in batch.values())}")
             inject(batch)
     # A fault in an idle colour may be in what both colours share: the next run repairs that too.
     succeeded(site())

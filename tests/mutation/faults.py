@@ -31,7 +31,7 @@ ONLY_LIVE: tuple[str, ...] = ()
 RESTART = "systemctl restart $UNIT"
 CONTINUE = "kill -CONT $(pgrep -f bin/gunicorn) 2>/dev/null || true"
 # Flags that a replaced command line keeps, so that only what the fault names is wrong.
-REST = '--max-requests 1200 --max-requests-jitter 1000 --access-logfile - --bind "$GUNICORN_BIND"'
+REST = '--max-requests 0 --max-requests-jitter 0 --access-logfile - --bind "$GUNICORN_BIND"'
 
 
 def setting(name: str, value: str) -> str:
@@ -176,9 +176,23 @@ FAULTS = [
         service="plane-graphql",
     ),
     Fault(
-        "max-requests dropped",
-        command('gunicorn --worker-class gthread --threads 8 --workers 2 --access-logfile - --bind "$GUNICORN_BIND" plane.wsgi:application'),
-        ("max_requests is 0, should be 1200",),
+        "gunicorn recycles its workers, which loses writes here",
+        setting("GUNICORN_MAX_REQUESTS", "1200"),
+        ("max_requests is 1200, should be 0",),
+    ),
+    Fault(
+        "the timer of rotations stopped",
+        "systemctl stop $SERVICE-rotation.timer",
+        ("-rotation.timer, is not what the inventory says",),
+        in_idle=ONLY_LIVE,
+        service="plane-graphql",
+    ),
+    Fault(
+        "a canary's share left behind",
+        'echo "set weight $SERVICE/canary 10" | socat - $ADMISSION',
+        ("10 % of route plane-graphql go to the colour that is not live",),
+        in_idle=ONLY_LIVE,
+        service="plane-graphql",
     ),
     Fault(
         "admission sends to the wrong colour",

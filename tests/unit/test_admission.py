@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from process_model.admission import backends_of, parse_acl_list, parse_acl_values, parse_statistics
 
-STATISTICS = """# pxname,svname,qcur,scur,slim,stot,
-plane-api,FRONTEND,,3,4000,77,
-plane-api,blue,0,2,14,70,
-plane-api,BACKEND,5,2,400,75,
-plane-api.page-description,blue,0,1,2,7,
-plane-api.page-description,BACKEND,1,1,400,8,
-plane-apis,green,0,0,9,0,
-plane-graphql,green,0,0,32,0,
+STATISTICS = """# pxname,svname,qcur,scur,slim,stot,weight,
+plane-api,FRONTEND,,3,4000,77,,
+plane-api,blue,0,2,14,70,75,
+plane-api,canary,0,1,14,3,25,
+plane-api,BACKEND,5,2,400,75,100,
+plane-api.page-description,blue,0,1,2,7,100,
+plane-api.page-description,canary,0,0,2,0,0,
+plane-api.page-description,BACKEND,1,1,400,8,100,
+plane-apis,green,0,0,9,0,100,
+plane-graphql,green,0,0,32,0,100,
 """
 
 RULES = """# id (file) description
@@ -28,7 +30,7 @@ def test_backends_carry_colour_slots_queue_and_pattern_of_the_running_process() 
         ("plane-api", "blue", 14, 200, None),
         ("plane-api.page-description", "blue", 2, 100, "^/heavy/$"),
     ]
-    assert [(b.used, b.queued, b.total) for b in found] == [(2, 5, 75), (1, 1, 8)]
+    assert [(b.used, b.queued, b.total, b.canary) for b in found] == [(2, 5, 75, 25), (1, 1, 8, 0)]
 
 
 def test_a_service_whose_name_merely_begins_alike_is_another_service() -> None:

@@ -60,13 +60,31 @@ def test_a_value_whose_sources_disagree_is_not_believed() -> None:
 def test_worker_connections_are_refused_where_gunicorn_does_not_bear_them(
     connections: int | None, version: str, refused: bool
 ) -> None:
-    desired = {**DESIRED, "model": {**MODEL, "worker_connections": connections}}
+    desired = {**DESIRED, "model": {**MODEL, "worker_connections": connections, "max_requests": 0}}
     found = compare_versions(desired, {"gunicorn": version})
     assert bool(found) == refused
     if refused:
         assert f"plane_api_worker_connections is 8, which breaks slots and health checks of gunicorn {version}" in (
             found[0].message
         )
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "max_requests", "version", "refused"),
+    [
+        ("gthread", 1200, "23.0.0", True),
+        ("gthread", 0, "23.0.0", False),
+        ("gthread", 1200, "24.1.1", False),
+        ("gthread", 1200, "", False),
+        ("uvicorn", 1200, "27.0.1", True),
+    ],
+)
+def test_an_instance_that_would_lose_writes_when_it_recycles_takes_no_traffic(
+    worker_class: str, max_requests: int, version: str, refused: bool
+) -> None:
+    desired = {**DESIRED, "model": {**MODEL, "worker_class": worker_class, "max_requests": max_requests}}
+    found = compare_versions(desired, {"gunicorn": version})
+    assert [mismatch.what for mismatch in found] == (["recycling"] if refused else [])
 
 
 @pytest.mark.parametrize(

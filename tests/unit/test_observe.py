@@ -237,9 +237,11 @@ def test_the_master_is_found_by_its_pid_file_and_its_port(gunicorn: Callable[...
     assert observe.master_of_pid_file(str(pid_file)) is None, "the file outlived its gunicorn"
 
 
-def test_a_stopped_worker_does_not_count(gunicorn: Callable[..., Any]) -> None:
+def test_a_stopped_worker_does_not_count(gunicorn: Callable[..., Any], wait_for: Callable[..., None]) -> None:
     running = gunicorn(*GTHREAD)
-    os.kill(running.workers()[0], signal.SIGSTOP)
+    worker = running.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    wait_for(lambda: procfs.state(worker) == "T")
     fact = observe.observe(running.pid).facts["workers"]
     assert (fact.value, fact.agree) == (1, False)
 

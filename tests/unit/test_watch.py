@@ -17,12 +17,14 @@ def test_the_answers_of_all_routes_of_the_service_and_of_no_other_are_counted() 
     statistics = [
         row("plane-api", "FRONTEND", 900, 90),
         row("plane-api", "blue", 10, 1),
+        row("plane-api", "canary", 3, 2),
         row("plane-api", "BACKEND", 900, 90),
         row("plane-api.page-description", "blue", 5, 0, 2),
         row("plane-api-other", "blue", 70, 7),
         row("plane-graphql", "green", 40, 4),
     ]
     assert answers_of("plane-api", statistics) == Answers(total=16, errors=1, lost=2)
+    assert answers_of("plane-api", statistics, canary=True) == Answers(total=5, errors=2, lost=0)
 
 
 def test_only_what_came_since_counts() -> None:

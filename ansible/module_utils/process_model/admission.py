@@ -16,6 +16,9 @@ from typing import Any
 
 from . import colours, procfs
 
+# The server of each backend that a canary's share goes to; every other server is named after the live colour.
+CANARY = "canary"
+
 
 class AdmissionError(Exception):
     """Admission does not answer, or refuses a configuration; the message says which and why."""
@@ -27,6 +30,7 @@ class Backend:
 
     slots: requests that it lets into gunicorn at once (the server line's maxconn). queue: requests that may wait.
     path: the pattern of a heavy route, None for the rest. used and queued: now. total: since the last reload.
+    canary: the share of the traffic that goes to the other colour, in percent; 0 but for a while in a rollout.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Backend:
     used: int
     queued: int
     total: int
+    canary: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ def ask(command: str, path: Path = colours.ADMISSION_SOCKET, timeout: float = 3.
     return received.decode(errors="replace")
 
 
+def information() -> dict[str, str]:
+    """`show info` by HAProxy's own names. Raises AdmissionError."""
+    return dict(line.split(": ", 1) for line in ask("show info").splitlines() if ": " in line)
+
+
 def parse_statistics(text: str) -> list[dict[str, str]]:
     """`show stat` as one dictionary per line, keyed by HAProxy's own column names."""
     return list(csv.DictReader(io.StringIO(text.lstrip("# "))))
@@ -89,13 +99,17 @@ def parse_acl_values(text: str) -> list[str]:
     return [line.split(" ", 1)[1].strip() for line in text.splitlines() if line.startswith("0x") and " " in line]
 
 
-def servers_of(service: str, statistics: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The server lines of all backends of the service, in the order of its file: what gunicorn itself was asked."""
+def servers_of(service: str, statistics: list[dict[str, str]], canary: bool = False) -> list[dict[str, str]]:
+    """The server lines of all backends of the service, in the order of its file: what gunicorn itself was asked.
+
+    canary: the lines of the colour that has a share, in place of the live one's.
+    """
     return [
         row
         for row in statistics
         if (row["pxname"] == service or row["pxname"].startswith(f"{service}."))
         and row["svname"] not in ("FRONTEND", "BACKEND")
+        and (row["svname"] == CANARY) == canary
     ]
 
 
@@ -105,6 +119,7 @@ def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str]
     paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
     """
     servers = servers_of(service, statistics)
+    shares = {row["pxname"]: int(row["weight"] or 0) for row in servers_of(service, statistics, canary=True)}
     totals = {row["pxname"]: row for row in statistics if row["svname"] == "BACKEND"}
     found = []
     for index, row in enumerate(servers):
@@ -120,6 +135,7 @@ def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str]
                 used=int(row["scur"] or 0),
                 queued=int(whole["qcur"] or 0),
                 total=int(whole["stot"] or 0),
+                canary=shares.get(row["pxname"], 0),
             )
         )
     return found
@@ -129,7 +145,7 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
     """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error."""
     link = str(colours.link_of(service, directory))
     try:
-        information = dict(line.split(": ", 1) for line in ask("show info").splitlines() if ": " in line)
+        process = int(information()["Pid"])
         statistics = parse_statistics(ask("show stat"))
         rules = parse_acl_list(ask("show acl"), link)
         values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
@@ -140,7 +156,6 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
     queues = [
         int(value.partition(":")[0]) for identifier, fetch in rules if fetch == "queue" for value in values[identifier]
     ]
-    process = int(information["Pid"])
     return Admission(
         running=True,
         process=process,
@@ -148,6 +163,22 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
         listening=procfs.listening_addresses([process]),
         backends=backends_of(service, statistics, paths, queues),
     )
+
+
+def give_share(service: str, percent: int) -> None:
+    """Send `percent` of each route's requests to the canary's socket, the rest to the live one.
+
+    Kept until it is changed, or HAProxy reads its configuration again: then it is 0. Raises AdmissionError.
+    """
+    statistics = parse_statistics(ask("show stat"))
+    for canary in (True, False):
+        for row in servers_of(service, statistics, canary):
+            weight = percent if canary else 100 - percent
+            said = ask(f"set weight {row['pxname']}/{row['svname']} {weight}").strip()
+            if said:
+                raise AdmissionError(
+                    f"HAProxy does not give {row['pxname']}/{row['svname']} the weight {weight}: {said}"
+                )
 
 
 def newest_change(service: str, directory: Path) -> float:
@@ -191,7 +222,7 @@ def wait_for_colour(service: str, colour: str, limit_seconds: float = 10.0) -> f
     while time.monotonic() - began < limit_seconds:
         try:
             rows = parse_statistics(ask("show stat", timeout=1.0))
-            servers = {row["svname"] for row in rows if row["pxname"] == service} - {"FRONTEND", "BACKEND"}
+            servers = {row["svname"] for row in servers_of(service, rows)}
             if servers == {colour}:
                 return round(time.monotonic() - began, 3)
             last = f"it sends to {', '.join(sorted(servers)) or 'nowhere'}"

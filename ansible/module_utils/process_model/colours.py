@@ -7,7 +7,12 @@ Names on a host, for a service `plane-api` and a colour `blue`:
     /run/plane-api/live.sock                        a link to the live colour's socket, and all that HAProxy knows: a
                                                     HAProxy process that a reload has replaced still holds idle clients,
                                                     and their next request must not go to the colour that has stopped
+    /run/plane-api/canary.sock                      a link to the socket of a colour that has a share of the traffic
     plane-api@blue.service                          what keeps it running
+    plane-api@spare.service                         a third instance, there only while a rotation replaces the live
+                                                    colour's processes: /etc/plane-api/spare is a link to that colour
+    /etc/plane-api/rotation.json                    when that happens; null where gunicorn renews its workers itself
+    /run/plane-process-model/plane-api.rotation     what the rotation's timer has seen of the live instance
     /etc/plane-admission/services/plane-api.cfg     a link to ../../plane-api/<live colour>/admission.cfg
     /run/plane-process-model/plane-api@blue.json    what was proved of its process before it took traffic
     /run/plane-process-model/plane-api@blue.start   variables of its next start alone, while a rollback starts it
@@ -26,6 +31,8 @@ from . import procfs
 BLUE = "blue"
 GREEN = "green"
 COLOURS = (BLUE, GREEN)
+# The instance of a rotation: it is no colour, nobody deploys it or goes back to it.
+SPARE = "spare"
 
 ADMISSION_UNIT = "plane-admission.service"
 ADMISSION_DIRECTORY = Path("/etc/plane-admission")
@@ -64,8 +71,25 @@ def live_socket_of(service: str, run: Path = Path("/run")) -> Path:
     return run / service / "live.sock"
 
 
+def canary_socket_of(service: str, run: Path = Path("/run")) -> Path:
+    """The link to the socket of a colour that is given a share of the traffic before the switch."""
+    return run / service / "canary.sock"
+
+
+def has_traffic(service: str, instance: str, run: Path = Path("/run")) -> bool:
+    """Whether the link to the live socket leads to the instance."""
+    try:
+        return os.readlink(live_socket_of(service, run)) == socket_of(service, instance)
+    except OSError:
+        return False
+
+
 def directory_of(service: str, colour: str, etc: Path = Path("/etc")) -> Path:
     return etc / service / colour
+
+
+def rotation_file_of(service: str, etc: Path = Path("/etc")) -> Path:
+    return etc / service / "rotation.json"
 
 
 def link_of(service: str, admission: Path = ADMISSION_DIRECTORY) -> Path:
@@ -98,6 +122,15 @@ class Drained:
 
     seconds: float
     cut: int
+
+
+def held_by(service: str) -> dict[str, int]:
+    """Colour -> requests that it holds now; only of colours that listen."""
+    return {
+        colour: procfs.count_unix_connections(socket_of(service, colour))
+        for colour in COLOURS
+        if procfs.unix_listeners(socket_of(service, colour))
+    }
 
 
 def wait_until_drained(service: str, colour: str, limit_seconds: float, poll_seconds: float = 0.02) -> Drained:

@@ -3,6 +3,8 @@
     plane-process-model status                          what runs, compared with what its colour was deployed as
     plane-process-model rollback [--check] [SERVICE…]   verify the colour that was live before, and switch to it
     plane-process-model switch [--check] SERVICE COLOUR the same to a colour that is named
+    plane-process-model rotate [--if-due] SERVICE       replace every process of the live colour by a fresh one
+    plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -23,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import colours, lock, report, state, switch
+from . import admission, audit, colours, lock, report, rotation, state, switch
 
 DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
@@ -156,9 +158,9 @@ def go_to(service: str, colour: str, check: bool = False, other_environment: boo
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[None]:
+def locked(user: str = "") -> Iterator[None]:
     """Nobody else changes this host meanwhile."""
-    mine = lock.owner_of_process(os.getpid())
+    mine = lock.owner_of_process(os.getpid(), user)
     try:
         lock.take(mine)
     except lock.LockedError as error:
@@ -204,6 +206,47 @@ def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any]
     say(f"{service}: {colour} is live and verified through the front door ({time.monotonic() - began:.1f} s{cut})")
 
 
+def rotate(service: str, if_due: bool) -> None:
+    """Replace every process of the live colour; with if_due only where it is time, and this host's turn.
+
+    Raises RefusedError or RotationError.
+    """
+    live = colours.live_colour(service)
+    if live is None or desired_of(service, live) is None:
+        raise RefusedError(f"{service} has no live colour that says what it was deployed as: run site.yml")
+    plan = rotation.read_plan(service)
+    if if_due:
+        held = lock.read()
+        if plan is None or (held and not held.has_ended()):
+            return
+        reason = rotation.reason_to_begin(service, live, plan, time.time())
+        if not reason:
+            return
+        say(f"{service}: {live} is replaced: {reason}")
+    began = time.monotonic()
+    wanted = wanted_of(service, live, live)
+    start_seconds, drain_seconds = (plan.start_seconds, plan.drain_seconds) if plan else (START_SECONDS, DRAIN_SECONDS)
+    with locked(lock.ROTATION), without_prestart(service, colours.SPARE), without_prestart(service, live):
+        cut = rotation.rotate(service, live, wanted, start_seconds, drain_seconds)
+    said = f"; {cut} requests outlived the grace period and were cut" if cut else ""
+    say(f"{service}: every process of {live} was replaced ({time.monotonic() - began:.1f} s{said})")
+
+
+def audit_state(service: str, file: Path) -> None:
+    """Print what requests of the live colour's release leave behind. Raises RefusedError, AuditError or OSError."""
+    live = colours.live_colour(service)
+    desired = desired_of(service, live) if live else None
+    if live is None or desired is None:
+        raise RefusedError(f"{service} has no live colour that says what it was deployed as: run site.yml")
+    door = desired["front_door"]
+    asked = audit.read_requests(file.read_text(encoding="utf-8"))
+    found = audit.audit(service, live, asked, door["health_path"], door["health_host"])
+    for line in audit.table(found):
+        say(line)
+    uncovered = sum(not finding.isolated for finding in found)
+    say(f"{len(found)} variables outlive a request; request isolation does not cover {uncovered} of them")
+
+
 def status() -> bool:
     """Print what runs on this host; whether it is what was deployed."""
     verdicts: dict[str, Any] = {}
@@ -242,6 +285,13 @@ def parser() -> argparse.ArgumentParser:
                                   formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("unlock", help="break the lock of a run that is known to be over")
+    replace = commands.add_parser("rotate", help="replace every process of the live colour by a fresh one")
+    replace.add_argument("service")
+    replace.add_argument("--if-due", action="store_true",
+                         help="only where it is time and this host's turn, as its timer asks")  # fmt: skip
+    look = commands.add_parser("audit", help="which state a request leaves for the next one of its thread")
+    look.add_argument("service")
+    look.add_argument("file", type=Path, help="JSON: users with their headers, and requests with their paths")
     commands.add_parser("status", help="what runs, compared with what it was deployed as")
     rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
     rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
@@ -270,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "status":
         return 0 if status() else 1
     known = services()
-    asked = [given.service] if given.command == "switch" else given.services or known
+    asked = [given.service] if given.command in ("switch", "rotate", "audit") else given.services or known
     unknown = [service for service in asked if service not in known]
     if unknown or not asked:
         print(
@@ -278,6 +328,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if given.command in ("rotate", "audit"):
+        try:
+            if given.command == "rotate":
+                rotate(given.service, given.if_due)
+            else:
+                audit_state(given.service, given.file)
+        except (RefusedError, rotation.RotationError, admission.AdmissionError, audit.AuditError, OSError) as error:
+            print(f"plane-process-model: {error}", file=sys.stderr)
+            return 1
+        return 0
     failed = False
     for service in asked:
         live = colours.live_colour(service)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from . import recycling
+
 DEPLOY = "run site.yml: it prepares, verifies and switches to a fresh colour"
 INVENTORY = "put the setting into inventories/{environment}/group_vars/{environment}/ and run site.yml"
 
@@ -75,22 +77,31 @@ def compare_versions(desired: Mapping[str, Any], versions: Mapping[str, str]) ->
     """Settings that the installed gunicorn does not bear, as measured (docs/proposal.md).
 
     worker_connections: before 24.1.1 gthread counts idle connections too, so slots and health checks get none.
+    max_requests: what the release pins is not always what is installed.
     """
-    connections = desired["model"]["worker_connections"]
     version = versions.get("gunicorn", "")
-    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-    if connections is None or desired["model"]["worker_class"] != "gthread" or not numbers or numbers >= (24, 1, 1):
+    if not recycling.numbers(version):
         return []
-    name = f"{str(desired['service']).replace('-', '_')}_worker_connections"
-    return [
-        Mismatch(
-            what="worker_connections",
-            desired=None,
-            observed=connections,
-            message=f"{name} is {connections}, which breaks slots and health checks of gunicorn {version} "
-            f"[its dist-info]. Allowed: null, or gunicorn 24.1.1 or newer in the release's requirements",
+    name = str(desired["service"]).replace("-", "_")
+    model = desired["model"]
+    found = []
+    connections = model["worker_connections"]
+    if connections is not None and model["worker_class"] == "gthread" and recycling.numbers(version) < (24, 1, 1):
+        found.append(
+            Mismatch(
+                what="worker_connections",
+                desired=None,
+                observed=connections,
+                message=f"{name}_worker_connections is {connections}, which breaks slots and health checks of gunicorn "
+                f"{version} [its dist-info]. Allowed: null, or gunicorn 24.1.1 or newer in the release's requirements",
+            )
         )
-    ]
+    asked = recycling.choose(
+        str(desired["service"]), "gunicorn", model["worker_class"], version, desired["change"], model["max_requests"]
+    )
+    if asked.refusal:
+        found.append(Mismatch("recycling", recycling.ROTATION, recycling.GUNICORN, f"{asked.refusal} [its dist-info]"))
+    return found
 
 
 def files_of_colour(desired: Mapping[str, Any], colour: str, with_admission: bool) -> dict[str, str]:
@@ -197,6 +208,14 @@ def _compare_backend(desired: Mapping[str, Any], observed: Mapping[str, Any] | N
             message=f"admission has no route {name} [show stat]: {DEPLOY}",
         )
         return
+    if observed["canary"]:
+        yield Mismatch(
+            what=f"canary of {name}",
+            desired=0,
+            observed=observed["canary"],
+            message=f"{observed['canary']} % of route {name} go to the colour that is not live [HAProxy's runtime "
+            f"socket]: a rollout gives it a share now, or one was killed; then {DEPLOY}",
+        )
     for key, wanted in (
         ("slots", desired["slots"]),
         ("queue", desired["queue"]),

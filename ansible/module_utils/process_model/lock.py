@@ -18,6 +18,8 @@ from typing import Any
 from . import colours, procfs
 
 LOCK = colours.STATE / "lock"
+# The user of the lock while a rotation replaces processes; others wait for that, it is over in a minute or two.
+ROTATION = "rotation"
 BREAK = "plane-process-model unlock"
 
 
@@ -52,9 +54,9 @@ def machine_name() -> str:
     return f"{os.uname().nodename} (boot {boot})"
 
 
-def owner_of_process(pid: int) -> Owner:
+def owner_of_process(pid: int, user: str = "") -> Owner:
     """The run whose process is `pid`, on this machine."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    user = user or os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
     return Owner(user, machine_name(), pid, procfs.start_ticks(pid) or 0)
 
 
@@ -64,6 +66,16 @@ def read(path: Path = LOCK) -> Owner | None:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def wait_for_rotation(limit_seconds: float = 300.0, path: Path = LOCK) -> None:
+    """Wait until no rotation holds the lock: an instance that it replaces is not what it will be."""
+    deadline = time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        held = read(path)
+        if held is None or held.user != ROTATION or held.has_ended():
+            return
+        time.sleep(0.2)
 
 
 def message(owner: Owner, now: float) -> str:
@@ -77,8 +89,10 @@ def message(owner: Owner, now: float) -> str:
 def take(mine: Owner, over: Owner | None = None, path: Path = LOCK) -> bool:
     """Take the lock, or keep it where this run has it already; whether it was taken now.
 
-    over: the owner whose run is known to have ended. Raises LockedError where another run holds it.
+    over: the owner whose run is known to have ended. Raises LockedError where another run holds it; a rotation is
+    waited for.
     """
+    wait_for_rotation(path=path)
     path.parent.mkdir(mode=0o755, exist_ok=True)
     # Of two who look at once, the second sees what the first has written.
     with path.with_name(f"{path.name}.guard").open("w") as guard:

@@ -86,7 +86,9 @@ def is_gunicorn(pid: int) -> bool:
 
 def master_of_unit(unit: str) -> tuple[int | None, dict[str, str]]:
     """The gunicorn master of a systemd unit, and what systemd says of the unit."""
-    names = "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result"
+    names = (
+        "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result,Job"
+    )
     shown = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True, check=False)
     properties = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
     main = int(properties.get("MainPID") or 0)

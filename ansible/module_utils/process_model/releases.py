@@ -49,6 +49,16 @@ def build_archive(source: Path, destination: Path, manage: str = "manage.py", fo
         return _write(_root(Path(unpacked), manage, folder), destination)
 
 
+def texts_in(archive: Path, ending: str = ".txt") -> dict[str, str]:
+    """Path -> text of the archive's files with that ending."""
+    with tarfile.open(archive) as tar:
+        return {
+            member.name: content.read().decode(errors="replace")
+            for member in tar
+            if member.name.endswith(ending) and (content := tar.extractfile(member))
+        }
+
+
 def _unpack(source: Path, folder: Path) -> None:
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:

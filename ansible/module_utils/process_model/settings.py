@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .releases import kind_of
+from .rotation import parse_window
 from .state import WARM_WORKER_BYTES
 
 SERVICES = ("plane_api", "plane_graphql")
@@ -57,6 +58,7 @@ RANGES = {
     "threads": (1, 512),
     "max_requests": (0, 999_999),
     "max_requests_jitter": (0, 999_999),
+    "rotation_hours": (0, 8_760),
     "worker_connections": (1, 100_000),
     "timeout": (1, 86_400),
     "grace_seconds": (1, 3_600),
@@ -226,6 +228,9 @@ class Checker:
                 value = str(self.variables.get(name) or "")
                 if value in PUBLISHED_KEYS or value.startswith(PUBLISHED_PREFIXES):
                     self.refuse(name, "a secret of your own: this one is published; from a vault, outside staging")
+        shares = self.variables.get(f"{RELEASE}_canary_shares") or []
+        if not all(is_whole(share) and 0 < int(share) < 100 for share in shares):
+            self.refuse(f"{RELEASE}_canary_shares", "whole numbers from 1 to 99, in percent")
         self.owned_variables(f"{RELEASE}_variables", "plane_api")
 
     def owned_variables(self, name: str, service: str) -> None:
@@ -256,6 +261,10 @@ class Checker:
         self.address(service)
         if not str(value("health_path")).startswith("/"):
             self.refuse(f"{service}_health_path", "a path that begins with /")
+        try:
+            parse_window(str(value("rotation_window")))
+        except ValueError as error:
+            self.refuse(f"{service}_rotation_window", str(error))
         self.owned_variables(f"{service}_variables", service)
 
     def memory(self, service: str, workers: int) -> None:

@@ -19,6 +19,9 @@ from .compare import Mismatch
 # Of real Plane: a worker after its first requests. Used before there is an instance to measure.
 WARM_WORKER_BYTES = 140 * 1024 * 1024
 
+# How long workers may take to be there after the first of them has answered.
+WORKERS_SECONDS = 10.0
+
 # Where plane-process-model finds this package on a host.
 COMMAND = Path("/usr/local/lib/plane-process-model/process_model")
 
@@ -43,6 +46,7 @@ class State:
     command_is_current: bool = False
     units_are_current: bool = False
     admission_is_current: bool = False
+    rotation_is_current: bool = False
     locked: bool = False
     settled: bool = False
     refusals: list[str] = field(default_factory=list)
@@ -67,6 +71,8 @@ def examine(
     """
     began = time.monotonic()
     service = str(desired["service"])
+    if colour is None:
+        lock.wait_for_rotation()
     live = colours.live_colour(service)
     examined = colour or live
     state = State(
@@ -87,6 +93,17 @@ def examine(
         mismatches += _compare_instance(desired, observation, examined, state, saturate)
         if colour is None:
             mismatches += _compare_front_door(desired, observation, examined, state)
+    state.rotation_is_current = _rotation_is_current(desired)
+    if colour is None and not preflight and not state.rotation_is_current:
+        mismatches.append(
+            Mismatch(
+                "rotation",
+                desired.get("rotation"),
+                None,
+                f"{colours.rotation_file_of(service)}, or {service}-rotation.timer, is not what the inventory says: "
+                "run site.yml",
+            )
+        )
     state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
     state.match = not mismatches
     if preflight:
@@ -115,7 +132,25 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     )
     state.command_is_current = releases.python_digest(COMMAND) == desired["command"]
     state.locked = lock.LOCK.exists()
-    state.settled = state.match and state.command_is_current and not (state.idle_is_running or state.locked)
+    state.settled = (
+        state.match
+        and state.command_is_current
+        and state.rotation_is_current
+        and not (state.idle_is_running or state.locked)
+    )
+
+
+def _rotation_is_current(desired: Mapping[str, Any]) -> bool:
+    """Whether the plan of rotations is the desired one, and its timer runs where there is one, and only there."""
+    service = str(desired["service"])
+    try:
+        plan = json.loads(procfs.read(colours.rotation_file_of(service)))
+    except ValueError:
+        return False
+    timer = f"{service}-rotation.timer"
+    wanted = desired.get("rotation")
+    runs = _state_of(timer) == "active"
+    return bool(plan == wanted and runs == _starts_at_boot(timer) == (wanted is not None))
 
 
 def _starts_at_boot(unit: str) -> bool:
@@ -141,20 +176,28 @@ def _state_of(unit: str) -> str:
 
 
 def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> observe.Observation:
-    """Observe a colour once it answers its health path, waiting is in vain, or its time is over."""
+    """Observe a colour once it answers its health path with every worker, waiting is in vain, or its time is over.
+
+    gunicorn starts all of its workers as soon as it is ready: one that is missing WORKERS_SECONDS later will not come.
+    """
     service = desired["service"]
     unit = colours.unit_of(service, colour)
     door = desired["front_door"]
     deadline = time.monotonic() + wait_seconds
     restarts_before: int | None = None
+    was_healthy = False
     while True:
         found = observe.observe_unit(unit, colours.socket_of(service, colour), door["health_path"], door["health_host"])
         healthy = found.found and found.answer is not None and found.answer.status == 200
         complete = len(found.workers) >= desired["model"]["workers"]
+        if healthy and not was_healthy:
+            was_healthy = True
+            deadline = min(deadline, time.monotonic() + WORKERS_SECONDS)
         restarts = int(found.unit.get("NRestarts") or 0)
         restarts_before = restarts if restarts_before is None else restarts_before
-        # Waiting is in vain where systemd has ended it for good, or starts it again and again.
-        ended = found.unit.get("ActiveState", "inactive") in ("failed", "inactive")
+        # Waiting is in vain where systemd has ended it for good, or starts it again and again. A start that was asked
+        # for and has not begun yet is a job.
+        ended = found.unit.get("ActiveState", "inactive") in ("failed", "inactive") and not found.unit.get("Job")
         in_vain = ended or restarts - restarts_before >= 2
         if (healthy and complete) or in_vain or time.monotonic() >= deadline:
             return found
@@ -365,6 +408,8 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     prefix = service.replace("-", "_")
     where = f"inventories/{desired['environment']}/group_vars/{desired['environment']}/"
     found = []
+    if desired["recycling"]["refusal"]:
+        found.append(f"{desired['recycling']['refusal']}. Change it in {where}")
     if not Path("/run/systemd/system").exists():
         found.append("this host does not run systemd, which the runtime systemd needs")
     if not _is_address_of_this_host(door["address"]):

@@ -83,22 +83,37 @@ def switch(
         raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
     if proof:
-        path = colours.proof_of(service, colour)
-        path.parent.mkdir(mode=0o755, exist_ok=True)
-        path.write_text(json.dumps(dict(proof)), encoding="utf-8")
+        keep_proof(service, colour, proof)
 
     leaving = colours.other(colour)
-    drained = colours.wait_until_drained(service, leaving, drain_seconds)
+    drained = [colours.wait_until_drained(service, instance, drain_seconds) for instance in (leaving, colours.SPARE)]
     stopping = time.monotonic()
     systemctl("stop", colours.unit_of(service, leaving))
+    put_away_spare(service)
     return Switched(
         former=former,
         live=colour,
         switch_seconds=round(switched - began, 3),
-        drain_seconds=drained.seconds,
+        drain_seconds=sum(instance.seconds for instance in drained),
         stop_seconds=round(time.monotonic() - stopping, 3),
-        cut=drained.cut,
+        cut=sum(instance.cut for instance in drained),
     )
+
+
+def keep_proof(service: str, instance: str, proof: Mapping[str, Any]) -> None:
+    """Keep, until the host reboots, what was proved of an instance before it took traffic."""
+    path = colours.proof_of(service, instance)
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.write_text(json.dumps(dict(proof)), encoding="utf-8")
+
+
+def put_away_spare(service: str) -> None:
+    """Stop what a rotation started and did not put away; nothing where there is none."""
+    folder = colours.directory_of(service, colours.SPARE)
+    if folder.is_symlink():
+        systemctl("stop", colours.unit_of(service, colours.SPARE))
+        colours.proof_of(service, colours.SPARE).unlink(missing_ok=True)
+        folder.unlink()
 
 
 def _put_back(link: Path, before: str | None) -> None:

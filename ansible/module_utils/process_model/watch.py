@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from . import admission, state
+from . import admission, colours, state
 
 POLL_SECONDS = 0.5
 # A share of fewer answers than this says little; after it, a colour that fails is not watched to the end.
@@ -31,19 +32,24 @@ class Answers:
 
 @dataclass(frozen=True)
 class Watched:
-    """reasons: why the colour must not keep the traffic, one line each; empty where it may."""
+    """reasons: why the colour must not keep the traffic, one line each; empty where it may.
+
+    held: colour -> requests that it held at the end. percent: its share of the traffic.
+    """
 
     seconds: float
     answers: Answers
     reasons: list[str]
+    held: dict[str, int] = field(default_factory=dict)
+    percent: int = 100
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def answers_of(service: str, statistics: list[dict[str, str]]) -> Answers:
-    """Sum over the server lines of the service's backends."""
-    servers = admission.servers_of(service, statistics)
+def answers_of(service: str, statistics: list[dict[str, str]], canary: bool = False) -> Answers:
+    """Sum over the server lines of the service's backends: the live colour's, or the canary's."""
+    servers = admission.servers_of(service, statistics, canary)
 
     def count(*names: str) -> int:
         return sum(int(row.get(name) or 0) for row in servers for name in names)
@@ -55,8 +61,8 @@ def answers_of(service: str, statistics: list[dict[str, str]]) -> Answers:
     )
 
 
-def _answers_now(service: str) -> Answers:
-    return answers_of(service, admission.parse_statistics(admission.ask("show stat")))
+def _answers_now(service: str, canary: bool) -> Answers:
+    return answers_of(service, admission.parse_statistics(admission.ask("show stat")), canary)
 
 
 def reasons_against(answers: Answers, max_error_share: float) -> list[str]:
@@ -70,23 +76,57 @@ def reasons_against(answers: Answers, max_error_share: float) -> list[str]:
     return []
 
 
-def watch(desired: Mapping[str, Any], seconds: float, max_error_share: float) -> Watched:
-    """Watch the live colour of a service for `seconds`, less where it fails clearly; then examine it once more."""
-    service = str(desired["service"])
+def count(service: str, seconds: float, max_error_share: float, percent: int = 100) -> Watched:
+    """Count what the live colour, or with less than 100 % the canary, answers for `seconds`, less where it fails."""
     began = time.monotonic()
+    canary = percent < 100
     try:
-        before = _answers_now(service)
+        before = _answers_now(service, canary)
         while True:
-            answers = _answers_now(service).since(before)
+            answers = _answers_now(service, canary).since(before)
             reasons = reasons_against(answers, max_error_share)
             over = time.monotonic() - began >= seconds
             if over or (reasons and answers.total + answers.lost >= ENOUGH_ANSWERS):
                 break
             time.sleep(POLL_SECONDS)
     except admission.AdmissionError as error:
-        return Watched(round(time.monotonic() - began, 1), Answers(0, 0, 0), [str(error)])
+        answers, reasons = Answers(0, 0, 0), [str(error)]
+    return Watched(round(time.monotonic() - began, 1), answers, reasons, colours.held_by(service), percent)
+
+
+def watch(desired: Mapping[str, Any], seconds: float, max_error_share: float) -> Watched:
+    """Watch the live colour of a service for `seconds`, less where it fails clearly; then examine it once more."""
+    watched = count(str(desired["service"]), seconds, max_error_share)
     after = state.examine(desired)
-    reasons += [str(mismatch["message"]) for mismatch in after.mismatches]
+    reasons = [*watched.reasons, *(str(mismatch["message"]) for mismatch in after.mismatches)]
     if after.observed.get("restarts"):
         reasons.append(f"systemd started it again {after.observed['restarts']} time(s) since it was prepared")
-    return Watched(round(time.monotonic() - began, 1), answers, reasons)
+    return replace(watched, reasons=reasons)
+
+
+def try_shares(
+    service: str,
+    colour: str,
+    percents: Iterable[int],
+    seconds: float,
+    max_error_share: float,
+    drain_seconds: float,
+) -> list[Watched]:
+    """Give a colour that is not live one share of the traffic after the other, and watch each for `seconds`.
+
+    Ends with the first share that fails, which is the last of the answer. Whatever happens, the live colour has all of
+    the traffic afterwards, and after a failure, or without any share, `colour` has finished what it held.
+    """
+    found: list[Watched] = []
+    colours.point_link(colours.canary_socket_of(service), Path(colours.socket_of(service, colour)))
+    try:
+        for percent in percents:
+            admission.give_share(service, percent)
+            found.append(count(service, seconds, max_error_share, percent))
+            if found[-1].reasons:
+                break
+    finally:
+        admission.give_share(service, 0)
+        if not found or found[-1].reasons:
+            colours.wait_until_drained(service, colour, drain_seconds)
+    return found
