@@ -2,11 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down mutants zero-loss request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
 with_helpers := PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils python
+# So that what is piped comes line by line.
+export PYTHONUNBUFFERED := 1
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Keep tools from picking up another project's environment.
 unexport PYTHONPATH
@@ -26,7 +28,7 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 	ansible-playbook ansible/playbooks/verify.yml -l staging
 
 test: lint test-unit lab-up ## Pass every test; those with hosts two at a time, each with hosts of its own
-	$(MAKE) --no-print-directory --jobs=2 test-lab test-molecule mutants
+	$(MAKE) --no-print-directory --jobs=2 test-lab test-molecule test-faults
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
@@ -42,7 +44,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/lab tests/mutation molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/lab tests/mutation tests/chaos molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh .ci/run
 	ansible-lint --offline
 
@@ -53,11 +55,20 @@ lab-down: ## Remove the lab's hosts and network
 	@tools/setup.sh venv
 	@python lab/lab.py down
 
-mutants: lab-up ## Inject every fault into healthy hosts of their own, and print which were caught
-	export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
-	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && pytest tests/mutation --verbose && \
+# Tests that break hosts have hosts of their own, which are gone afterwards unless a test failed.
+with_hosts_to_break = export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1) && \
 	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
-	} 2>&1 | sed --unbuffered 's/^/mutants  | /'
+	} 2>&1 | sed --unbuffered 's/^/faults   | /'
+
+test-faults: lab-up
+	$(call with_hosts_to_break,pytest tests/mutation --verbose && pytest tests/chaos --verbose)
+
+mutants: lab-up ## Inject every fault into healthy hosts, and print which were caught by verification
+	$(call with_hosts_to_break,pytest tests/mutation --verbose)
+
+chaos: staging ## Break what a host needs while it serves, and print what clients saw and what was lost
+	pytest tests/chaos tests/lab -m 'fault or chaos' --verbose
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)

@@ -8,6 +8,8 @@ kept and with closed connections at once. A request fails that is refused, reset
 above. Every acknowledged write is looked for in the database: it has to be there once. Exit status 1 where anything was
 lost.
 
+--workers is how many workers are to be renewed at the least, by each operation that does so.
+
 With --unprotected each protection is switched off by hand, and clients must lose something: exit status 1 where they do
 not, because then nothing of the other table is proved.
 """
@@ -22,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import client
 from support import (
@@ -54,7 +57,7 @@ CLIENTS: dict[str, tuple[Callable[[str], client.Request], int]] = {
 PAUSE = 0.01
 # Enough for each worker to be renewed several times while the clients run.
 RECYCLE = {"plane_api_max_requests": 60, "plane_api_max_requests_jitter": 30}
-RECYCLED_WORKERS = 50
+RENEWED_WORKERS = 50
 RECYCLE_SECONDS = 150.0
 KILLS = 10
 # Where a client reaches the live instance without admission: a forwarder of the host that changes nothing.
@@ -122,11 +125,11 @@ def started_workers(since: float) -> int:
     return sum(int(host.run(asked)) for host in HOSTS)
 
 
-def recycle() -> None:
+def recycle(workers: int = RENEWED_WORKERS) -> None:
     """Until enough workers were renewed: by rotation where that is the strategy, else by gunicorn itself."""
     rotates = "null" not in HOSTS[0].run("cat /etc/plane-api/rotation.json")
     began = time.time()
-    while started_workers(began) < RECYCLED_WORKERS and time.time() - began < RECYCLE_SECONDS:
+    while started_workers(began) < workers and time.time() - began < RECYCLE_SECONDS:
         if not rotates:
             time.sleep(2)
             continue
@@ -146,6 +149,7 @@ OPERATIONS: dict[str, Callable[[], None]] = {
     "recycle-uvicorn": recycle,
     "kill": kill,
 }
+RENEWING = ("recycle", "recycle-uvicorn")
 
 
 def prepare(operation: str) -> None:
@@ -153,7 +157,7 @@ def prepare(operation: str) -> None:
     if operation == "rollback":
         return  # to what an earlier operation has left, whichever that is
     uvicorn = {"plane_api_worker_class": ""} if operation == "recycle-uvicorn" else {}
-    succeeded(site(LIMIT, **(RECYCLE if operation.startswith("recycle") else {}), **uvicorn))
+    succeeded(site(LIMIT, **(RECYCLE if operation in RENEWING else {}), **uvicorn))
 
 
 def groups(port: int, without: str = "") -> list[tuple[str, client.Request, int]]:
@@ -194,7 +198,7 @@ def measure(
     return table, kept.acknowledged + closed.acknowledged
 
 
-def protected(packages: list[str], operations: list[str]) -> int:
+def protected(packages: list[str], operations: list[str], workers: int) -> int:
     """The table, and how much was lost."""
     table: list[Row] = []
     marks: list[str] = []
@@ -205,7 +209,8 @@ def protected(packages: list[str], operations: list[str]) -> int:
         for operation in operations:
             prepare(operation)
             without = "POST" if operation == "kill" else ""
-            found, written = measure(operation, chosen, OPERATIONS[operation], without=without)
+            run = partial(recycle, workers) if operation in RENEWING else OPERATIONS[operation]
+            found, written = measure(operation, chosen, run, without=without)
             table += found
             marks += written
     os.environ.pop("PLANE_LAB_REQUIREMENTS")
@@ -243,9 +248,9 @@ def let_gunicorn_recycle() -> None:
         )
 
 
-def wait_for_recycling() -> None:
+def wait_for_recycling(workers: int = RENEWED_WORKERS) -> None:
     began = time.time()
-    while started_workers(began) < RECYCLED_WORKERS and time.time() - began < RECYCLE_SECONDS:
+    while started_workers(began) < workers and time.time() - began < RECYCLE_SECONDS:
         time.sleep(2)
 
 
@@ -293,11 +298,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", default=",".join(PACKAGES))
     parser.add_argument("--operations", default=",".join(OPERATIONS))
+    parser.add_argument("--workers", type=int, default=RENEWED_WORKERS)
     parser.add_argument("--unprotected", action="store_true")
     given = parser.parse_args()
     print(HEADINGS, flush=True)
     try:
-        lost = unprotected() if given.unprotected else protected(given.packages.split(","), given.operations.split(","))
+        packages, operations = given.packages.split(","), given.operations.split(",")
+        lost = unprotected() if given.unprotected else protected(packages, operations, given.workers)
     finally:
         succeeded(playbook("site.yml", LIMIT))
     sys.exit(1 if lost else 0)

@@ -73,6 +73,7 @@ def intruder(api1: Host) -> Iterator[int]:
     api1.run("systemctl stop lab-intruder")
 
 
+@pytest.mark.fault("the port is taken before the first run", said="the process that has it")
 def test_a_port_that_something_else_listens_on_is_refused(intruder: int) -> None:
     text = " ".join(refused(plane_api_port=intruder).split())
     assert f"plane_api_port is {intruder}, which process" in text

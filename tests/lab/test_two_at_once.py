@@ -21,6 +21,7 @@ def api(api2: Host) -> Iterator[Host]:
     assert not api2.succeeds(f"test -e {LOCK}"), "a run that is over holds no lock"
 
 
+@pytest.mark.fault("two operators at once", said="the lock's owner and age")
 def test_a_rollback_waits_for_the_run_that_changes_the_host(api: Host) -> None:
     idle = api.idle()
     second = api.command("plane-process-model rollback plane-api >/tmp/second 2>&1; echo $? >>/tmp/second")
@@ -31,6 +32,7 @@ def test_a_rollback_waits_for_the_run_that_changes_the_host(api: Host) -> None:
     assert api.live() == idle, done.stdout
 
 
+@pytest.mark.fault("Ansible is killed before the start", said="nothing: the lock is taken over")
 def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     before = api.live()
     idle = api.idle()
@@ -44,6 +46,7 @@ def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     assert clients.failed == {}
 
 
+@pytest.mark.fault("a lock that nobody gives back", said="its owner, and how to break it")
 def test_a_lock_from_elsewhere_is_said_and_can_be_broken(api: Host) -> None:
     live = (api.live(), api.master())
     api.run(f"mkdir -p /run/plane-process-model && cat >{LOCK}", stdin=json.dumps(FOREIGN))

@@ -140,8 +140,10 @@ def growth(samples: Sequence[tuple[float, int]]) -> float:
     """Bytes a second that memory grows by: the line through the samples; 0 where they are few, or it does not grow."""
     if len(samples) < ENOUGH_SAMPLES:
         return 0.0
-    seconds, memory = zip(*samples)
-    return max(0.0, statistics.linear_regression(seconds, memory).slope)
+    # By hand: statistics.linear_regression needs Python 3.10, and hosts may have 3.9.
+    middle, level = (statistics.fmean(values) for values in zip(*samples))
+    spread = sum((second - middle) ** 2 for second, _ in samples)
+    return max(0.0, sum((second - middle) * (memory - level) for second, memory in samples) / spread)
 
 
 def until_next_turn(plan: Plan) -> int:

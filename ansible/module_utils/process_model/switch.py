@@ -73,7 +73,7 @@ def switch(
     colours.point_link(link, target)
     colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
-        systemctl("reload-or-restart", colours.ADMISSION_UNIT)
+        systemctl(_verb(), colours.ADMISSION_UNIT)
         admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", 8))
@@ -98,6 +98,15 @@ def switch(
         stop_seconds=round(time.monotonic() - stopping, 3),
         cut=sum(instance.cut for instance in drained),
     )
+
+
+def _verb() -> str:
+    """How HAProxy is made to read its configuration. A reload does not bring back a runtime socket that was removed."""
+    try:
+        admission.information()
+    except admission.AdmissionError:
+        return "restart"
+    return "reload-or-restart"
 
 
 def keep_proof(service: str, instance: str, proof: Mapping[str, Any]) -> None:

@@ -1,0 +1,173 @@
+"""Every fault of host_faults.py under clients that read, write and download: what they saw, and what is lost."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import client
+import pytest
+from host_faults import HOST_FAULTS, SITE, HostFault
+from process_model.colours import other
+from support import Host, a_change, load, report, site, stored_wrongly, succeeded, wait_for
+
+pytestmark = pytest.mark.chaos
+PORT = 8000
+STATUS = "plane-process-model status"
+ASK = """
+ask() {
+  for _ in $(seq "$1"); do
+    curl --silent --output /dev/null --max-time 20 -H 'X-Api-Key: lab-ada' "http://$ADDRESS:$PORT/api/users/me/" || true
+  done
+}
+"""
+UNTIL_SPARE_SERVES = "until readlink /run/$SERVICE/live.sock | grep -q spare; do sleep 0.01; done"
+# Short enough that a stopped worker and a view that does not return are given up within the test.
+SETTINGS = {"plane_api_timeout": 8, "plane_api_grace_seconds": 3}
+SECRETS = ("plane-lab@", "lab-only-")
+
+
+def on_live_colour(api: Host, command: str) -> str:
+    """The command with the names that host_faults.py speaks of."""
+    colour = api.live()
+    names = {
+        "SERVICE": "plane-api",
+        "COLOUR": colour,
+        "OTHER": other(colour),
+        "ETC": f"/etc/plane-api/{colour}",
+        "UNIT": f"plane-api@{colour}.service",
+        "ADDRESS": api.address,
+        "PORT": str(PORT),
+        "MASTER": str(api.master()),
+        "ASK": "/root/ask.sh",
+    }
+    exports = " ".join(f"{name}={value}" for name, value in names.items())
+    return f"set -e; export {exports}; . $ASK; {command}"
+
+
+@pytest.fixture(scope="module")
+def deployed_for_faults(deployed: None, api2: Host, data1: Host) -> Iterator[Host]:
+    succeeded(site(api2.name, **SETTINGS))
+    for host in (api2, data1):
+        host.run("cat >/root/ask.sh", stdin=ASK)
+    yield api2
+    succeeded(site(api2.name))
+
+
+@pytest.fixture
+def api(deployed_for_faults: Host) -> Host:
+    """The host, all as it should be."""
+    api = deployed_for_faults
+    if not api.succeeds(STATUS):
+        succeeded(site(api.name, **SETTINGS))
+    return api
+
+
+def groups(front: str) -> list[tuple[str, client.Request, int]]:
+    return [("reads", client.small(front), 2), ("writes", client.write(front), 1), ("5 MB", client.heavy(front), 1)]
+
+
+def serves(api: Host) -> bool:
+    """Whether everything is as it should be, and a request is answered."""
+    return api.succeeds(f"{STATUS} && curl --fail --silent http://{api.address}:{PORT}/")
+
+
+def seen(failed: dict[str, dict[str, int]]) -> dict[str, int]:
+    """How often each kind of failure was seen, by any client."""
+    kinds: dict[str, int] = {}
+    for outcomes in failed.values():
+        for kind, count in outcomes.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    return kinds
+
+
+def under_clients(
+    api: Host, data1: Host, fault: Callable[[], str], repair: Callable[[], None]
+) -> tuple[str, dict[str, int]]:
+    """Run a fault and its repair while clients ask; what was said meanwhile, and which failures they saw."""
+    front = f"http://{api.address}:{PORT}"
+    with load(groups(front), pause=0.1) as kept, load(groups(front), keep_alive=False, pause=0.1) as closed:
+        said = fault()
+        repair()
+        wait_for(lambda: serves(api))
+    assert stored_wrongly(data1, kept.acknowledged + closed.acknowledged) == [], "an acknowledged write is lost"
+    with load(groups(front), pause=0.02) as after:
+        api.run(on_live_colour(api, "ask 10"))
+    assert after.failed == {}, "it is over"
+    return said, seen({**{f"kept {name}": one for name, one in kept.failed.items()}, **closed.failed})
+
+
+@pytest.mark.parametrize("fault", HOST_FAULTS, ids=lambda fault: fault.name)
+def test_a_host_survives(
+    fault: HostFault, api: Host, data1: Host, record_property: Callable[[str, object], None]
+) -> None:
+    place = data1 if fault.on == "data" else api
+
+    def inject() -> str:
+        try:
+            place.run(on_live_colour(api, fault.inject))
+            return api.run(f"{STATUS} 2>&1 || true") if fault.said is not None else ""
+        finally:
+            if fault.undo:
+                place.run(on_live_colour(api, fault.undo))
+
+    def repair() -> None:
+        if fault.recovery == SITE:
+            succeeded(site(api.name, **SETTINGS))
+            assert report()["match"]
+
+    said, failures = under_clients(api, data1, inject, repair)
+    record_property("fault", fault.name)
+    record_property("clients", ", ".join(f"{count} {kind}" for kind, count in failures.items()) or "nothing")
+    record_property("said", "not asked" if fault.said is None else fault.said or "all as it should be")
+    record_property("recovered", fault.recovery)
+    assert set(failures) <= set(fault.may_see)
+    if fault.said is not None:
+        assert fault.said in said
+        assert bool(fault.said) == ("mismatch(es)" in said)
+    assert not [secret for secret in SECRETS if secret in said]
+
+
+def reboot(host: Host) -> None:
+    subprocess.run(["podman", "restart", "--time=20", host.name], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "other_colour"),
+    [
+        ("a host is rebooted", "true", False),
+        (
+            "a host is rebooted between the switch and the reload",
+            "ln -sfn $(dirname $ETC)/$OTHER/admission.cfg /etc/plane-admission/services/$SERVICE.cfg",
+            True,
+        ),
+        (
+            "a host is rebooted while a rotation's instance serves",
+            f"plane-process-model rotate $SERVICE >/dev/null 2>&1 & {UNTIL_SPARE_SERVES}",
+            False,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("a host") else "",
+)
+def test_a_host_survives_a_reboot(
+    name: str, before: str, other_colour: bool, api: Host, data1: Host, record_property: Callable[[str, object], None]
+) -> None:
+    """The colour that the link records is up again without Ansible; until then, clients are told when to come back."""
+    if other_colour:  # which is then as right as the live one
+        succeeded(site(api.name, **SETTINGS, **a_change()))
+    live = api.live()
+
+    def fault() -> str:
+        api.run(on_live_colour(api, before))
+        reboot(api)
+        return ""
+
+    _, failures = under_clients(api, data1, fault, lambda: None)
+    record_property("fault", name)
+    record_property("clients", ", ".join(f"{count} {kind}" for kind, count in failures.items()) or "nothing")
+    record_property("said", "not asked")
+    record_property("recovered", "by itself")
+    allowed = {*("status 502", "status 503", "ClientPayloadError", "ClientConnectorError", "ClientOSError"),
+               *("ServerDisconnectedError", "ConnectionResetError", "TimeoutError")}  # fmt: skip
+    assert set(failures) <= allowed
+    assert (api.live() != live) == other_colour

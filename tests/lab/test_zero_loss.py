@@ -1,0 +1,25 @@
+"""make zero-loss in a small size: one of its operations, its clients, its table and its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from support import ROOT
+
+
+def test_nothing_is_lost_while_workers_are_renewed() -> None:
+    paths = [str(ROOT / folder) for folder in ("lab", "tests", "ansible/module_utils")]
+    done = subprocess.run(
+        [sys.executable, "tools/zero_loss.py", "--packages=pins", "--operations=recycle", "--workers=8"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": ":".join(paths)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("pins")]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {(connection, method) for _, _, connection, method, *_ in rows} == {
+        (connection, method) for connection in ("keep-alive", "close") for method in ("GET", "POST")
+    }
+    assert "0 failed" in done.stdout
+    assert "8 workers were renewed by rotation" in done.stdout
+    assert "0 of them not stored exactly once" in done.stdout
