@@ -39,6 +39,7 @@ def spare_is_gone(host: Host) -> bool:
 
 @pytest.fixture(scope="module")
 def changed(api2: Host) -> Iterator[Host]:
+    succeeded(site(api2.name))
     yield api2
     succeeded(site(api2.name))
     assert report()["match"]

@@ -97,3 +97,25 @@ def test_a_file_without_an_owner_is_nobodys(path: Path, mine: lock.Owner, text: 
     path.parent.mkdir()
     path.write_text(text)
     assert lock.take(mine, path=path)
+
+
+def test_what_a_run_that_was_killed_left_for_a_next_start_goes_with_its_lock(path: Path, mine: lock.Owner) -> None:
+    lock.take(mine, path=path)
+    left = path.parent / "plane-api@blue.start"
+    left.write_text("PLANE_PRESTART=skip\n")
+    assert not lock.take(mine, path=path)
+    assert left.exists(), "it is this run's own"
+    lock.release(mine, path)
+    lock.take(mine, path=path)
+    assert not left.exists()
+
+
+def test_a_rotation_is_waited_for_and_one_that_was_killed_is_not(path: Path, mine: lock.Owner) -> None:
+    running = subprocess.Popen(["sleep", "60"])
+    rotation = lock.owner_of_process(running.pid, lock.ROTATION)
+    lock.take(rotation, path=path)
+    lock.wait_for_rotation(limit_seconds=0.3, path=path)
+    assert not rotation.has_ended(), "it was waited for in vain"
+    running.kill()
+    running.wait()
+    assert lock.take(mine, path=path)

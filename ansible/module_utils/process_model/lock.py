@@ -89,6 +89,8 @@ def message(owner: Owner, now: float) -> str:
 def take(mine: Owner, over: Owner | None = None, path: Path = LOCK) -> bool:
     """Take the lock, or keep it where this run has it already; whether it was taken now.
 
+    Start variables (colours.start_variables_of) that a run left behind are removed with its lock.
+
     over: the owner whose run is known to have ended. Raises LockedError where another run holds it; a rotation is
     waited for.
     """
@@ -103,6 +105,9 @@ def take(mine: Owner, over: Owner | None = None, path: Path = LOCK) -> bool:
         if held and not (over and held.is_same_run(over)) and not held.has_ended():
             raise LockedError(message(held, time.time()))
         path.write_text(json.dumps({**mine.to_dict(), "since": time.time()}), encoding="utf-8")
+        # Who writes variables for a next start holds the lock: these are of a run that was killed.
+        for left in path.parent.glob("*.start"):
+            left.unlink()
     return True
 
 
