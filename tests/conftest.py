@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from process_model.report import columns
 from support import Host, inventory_hosts, seed, site, succeeded
 
 
@@ -40,7 +41,9 @@ def deployed(api1: Host) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fault(name, said): a fault on hosts that serve, and what is said of it")
+    config.addinivalue_line(
+        "markers", "fault(name, said, clients, recovered): a line of the table of faults on hosts that serve"
+    )
     config.addinivalue_line("markers", "chaos: faults whose lines of the table come from the test itself")
 
 
@@ -48,17 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that is marked as a fault gets a line of the table below; its clients saw nothing, or it failed."""
+    """A test that is marked as a fault gets a line of the table below, with what its mark says."""
     found = yield
     marker = item.get_closest_marker("fault")
     if marker and found.when == "call":
-        recovered = "nothing was changed" if "nothing switched" in marker.kwargs["said"] else "the old colour serves on"
-        found.user_properties += [
-            ("fault", marker.args[0]),
-            ("clients", "nothing"),
-            ("said", marker.kwargs["said"]),
-            ("recovered", recovered),
-        ]
+        line = {"clients": "not asked", "recovered": "the old colour serves on", **marker.kwargs}
+        found.user_properties += [("fault", marker.args[0]), *line.items()]
     return found
 
 
@@ -73,10 +71,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.section("faults on hosts that serve")
-    columns = ("fault", "clients", "said", "recovered")
-    titles = ("FAULT", "CLIENTS SAW", "STATUS SAID", "RECOVERED")
-    lines = [titles, *(tuple(str(row.get(column, "")) for column in columns) for row, _ in rows)]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line, passed in zip(lines, [True, *(passed for _, passed in rows)]):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths))
-        terminalreporter.write_line(text + ("" if line is titles or passed else "  LOST OR WRONG"), red=not passed)
+    cells = [[str(row.get(name, "")) for name in ("fault", "clients", "said", "recovered")] for row, _ in rows]
+    titles, *lines = columns([("FAULT", "CLIENTS SAW", "STATUS SAID", "RECOVERED"), *cells])
+    terminalreporter.write_line(titles)
+    for text, (_, passed) in zip(lines, rows):
+        terminalreporter.write_line(text + ("" if passed else "  LOST OR WRONG"), red=not passed)

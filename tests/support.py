@@ -24,6 +24,8 @@ from process_model.colours import other
 ROOT = Path(__file__).resolve().parents[1]
 # Another one where Ansible's own variable names it.
 INVENTORY = ROOT / os.environ.get("ANSIBLE_INVENTORY", "inventories/staging")
+# Of each service's front door.
+PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 # The application's own steps have tests of their own, and would take a quarter of the time of every other change.
 WITHOUT_STEPS: dict[str, Any] = {
     "plane_api_prestart": [],
@@ -172,6 +174,23 @@ def seed(host: Host, service: str = "plane-api") -> None:
     )
 
 
+def on_colour(host: Host, service: str, colour: str, command: str, **names: object) -> str:
+    """A shell command with the names that the faults of tests/mutation and tests/chaos speak of."""
+    known = {
+        "SERVICE": service,
+        "COLOUR": colour,
+        "OTHER": other(colour),
+        "ETC": f"/etc/{service}/{colour}",
+        "UNIT": f"{service}@{colour}.service",
+        "ADMISSION": "/run/plane-admission/admin.sock",
+        "ADDRESS": host.address,
+        "PORT": PORTS[service],
+        **names,
+    }
+    exports = " ".join(f"{name}={value}" for name, value in known.items())
+    return f"set -e; export {exports}; {command}"
+
+
 def stored_wrongly(data: Host, marks: list[str]) -> list[str]:
     """The acknowledged writes that are not in the database exactly once."""
     query = "SELECT external_id FROM db_issue WHERE external_id IS NOT NULL"
@@ -221,3 +240,13 @@ def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True,
         thread.join(client.MOST_SECONDS + 60)
     if failure:
         raise failure[0]
+
+
+@contextmanager
+def load_both_ways(groups: list[tuple[str, client.Request, int]], pause: float = 0) -> Iterator[Load]:
+    """`load` with kept and with closed connections at once; each group's name says which."""
+    both = Load()
+    with load(groups, pause=pause) as kept, load(groups, keep_alive=False, pause=pause) as closed:
+        yield both
+    for kind, found in (("kept", kept), ("closed", closed)):
+        both.tallies.update({f"{name}, {kind}": tally for name, tally in found.tallies.items()})

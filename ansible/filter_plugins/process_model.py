@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import recycling, rotation
+from process_model import recycling, rotation, watch
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
 from process_model.settings import parse_size
@@ -67,19 +67,6 @@ def rotation_plan(settings: dict[str, Any], service: str) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from None
 
 
-def watched_lines(watched: list[dict[str, Any]], who: str) -> list[str]:
-    """One line for each time that a colour was watched: its share, what it answered, and what each colour held."""
-    lines = []
-    for one in watched:
-        answers = one["answers"]
-        held = ", ".join(f"{colour} {count}" for colour, count in one["held"].items())
-        lines.append(
-            f"{who}: {one['percent']} % of the traffic for {one['seconds']} s, {answers['total']} answers, "
-            f"{answers['errors']} of them errors; requests in flight: {held}"
-        )
-    return lines
-
-
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -89,5 +76,5 @@ class FilterModule:
             "rotation_plan": rotation_plan,
             "python_digest": lambda folder: python_digest(Path(folder)),
             "release_kind": kind_of,
-            "watched_lines": watched_lines,
+            "watched_line": watch.line,
         }

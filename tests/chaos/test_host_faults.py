@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import client
 import pytest
 from host_faults import HOST_FAULTS, SITE, HostFault
-from process_model.colours import other
-from support import Host, a_change, load, report, site, stored_wrongly, succeeded, wait_for
+from support import (
+    PORTS,
+    Host,
+    a_change,
+    load,
+    load_both_ways,
+    on_colour,
+    report,
+    site,
+    stored_wrongly,
+    succeeded,
+    wait_for,
+)
 
 pytestmark = pytest.mark.chaos
-PORT = 8000
+PORT = PORTS["plane-api"]
 STATUS = "plane-process-model status"
 ASK = """
 ask() {
@@ -29,20 +41,8 @@ SECRETS = ("plane-lab@", "lab-only-")
 
 def on_live_colour(api: Host, command: str) -> str:
     """The command with the names that host_faults.py speaks of."""
-    colour = api.live()
-    names = {
-        "SERVICE": "plane-api",
-        "COLOUR": colour,
-        "OTHER": other(colour),
-        "ETC": f"/etc/plane-api/{colour}",
-        "UNIT": f"plane-api@{colour}.service",
-        "ADDRESS": api.address,
-        "PORT": str(PORT),
-        "MASTER": str(api.master()),
-        "ASK": "/root/ask.sh",
-    }
-    exports = " ".join(f"{name}={value}" for name, value in names.items())
-    return f"set -e; export {exports}; . $ASK; {command}"
+    names = {"MASTER": api.master(), "ASK": "/root/ask.sh"}
+    return on_colour(api, "plane-api", api.live(), f". $ASK; {command}", **names)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,10 @@ def serves(api: Host) -> bool:
 
 def seen(failed: dict[str, dict[str, int]]) -> dict[str, int]:
     """How often each kind of failure was seen, by any client."""
-    kinds: dict[str, int] = {}
+    kinds: Counter[str] = Counter()
     for outcomes in failed.values():
-        for kind, count in outcomes.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-    return kinds
+        kinds.update(outcomes)
+    return dict(kinds)
 
 
 def under_clients(
@@ -86,15 +85,15 @@ def under_clients(
 ) -> tuple[str, dict[str, int]]:
     """Run a fault and its repair while clients ask; what was said meanwhile, and which failures they saw."""
     front = f"http://{api.address}:{PORT}"
-    with load(groups(front), pause=0.1) as kept, load(groups(front), keep_alive=False, pause=0.1) as closed:
+    with load_both_ways(groups(front), pause=0.1) as clients:
         said = fault()
         repair()
         wait_for(lambda: serves(api))
-    assert stored_wrongly(data1, kept.acknowledged + closed.acknowledged) == [], "an acknowledged write is lost"
+    assert stored_wrongly(data1, clients.acknowledged) == [], "an acknowledged write is lost"
     with load(groups(front), pause=0.02) as after:
         api.run(on_live_colour(api, "ask 10"))
     assert after.failed == {}, "it is over"
-    return said, seen({**{f"kept {name}": one for name, one in kept.failed.items()}, **closed.failed})
+    return said, seen(clients.failed)
 
 
 @pytest.mark.parametrize("fault", HOST_FAULTS, ids=lambda fault: fault.name)

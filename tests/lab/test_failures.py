@@ -55,7 +55,7 @@ def release_that(fault: str) -> dict[str, Any]:
     return {"plane_release_variables": {"PLANE_STANDIN_FAULT": fault}}
 
 
-@pytest.mark.fault("a release that does not boot", said="its journal's last lines")
+@pytest.mark.fault("a release that does not boot", said="its journal's last lines", clients="nothing")
 def test_a_release_that_does_not_boot(api: Host) -> None:
     # gunicorn says that it is ready before its workers have loaded anything, so systemd may notice or not.
     steps = (f"Start {api.idle()}", f"Verify, while it has no traffic, {api.idle()}")
@@ -63,14 +63,16 @@ def test_a_release_that_does_not_boot(api: Host) -> None:
     assert "RuntimeError: this release does not boot" in said, "the last lines of the journal are shown"
 
 
-@pytest.mark.fault("a release that answers 500", said="health, should be 200")
+@pytest.mark.fault("a release that answers 500", said="health, should be 200", clients="nothing")
 def test_a_release_that_answers_500(api: Host) -> None:
     step = f"Verify, while it has no traffic, {api.idle()}"
     said = fails(api, step, **release_that("health-500"), plane_api_start_timeout=20)
     assert "GET / on the instance's own socket answered 500, should be 200" in said
 
 
-@pytest.mark.fault("a release that boots after 20 s", said="ok, once it is ready")
+@pytest.mark.fault(
+    "a release that boots after 20 s", said="ok, once it is ready", clients="nothing", recovered="by itself"
+)
 def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Host) -> None:
     before = api.live()
     front = f"http://{api.address}:{PORT}"
@@ -81,20 +83,20 @@ def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Hos
     assert clients.failed == {}
 
 
-@pytest.mark.fault("a release that boots too slowly", said="the start's time-out")
+@pytest.mark.fault("a release that boots too slowly", said="the start's time-out", clients="nothing")
 def test_a_release_that_boots_too_slowly(api: Host) -> None:
     step = f"Verify, while it has no traffic, {api.idle()}"
     said = fails(api, step, **release_that("slow-boot"), plane_api_preload="false", plane_api_start_timeout=12)
     assert "GET / on the instance's own socket answered nothing" in said
 
 
-@pytest.mark.fault("a step before gunicorn fails", said="the step, and its exit status")
+@pytest.mark.fault("a step before gunicorn fails", said="the step, and its exit status", clients="nothing")
 def test_a_step_before_gunicorn_fails(api: Host) -> None:
     said = fails(api, f"Start {api.idle()}", plane_api_prestart=["no_such_command"])
     assert "the step 'no_such_command' before gunicorn failed with exit status 1" in said
 
 
-@pytest.mark.fault("a release archive that is cut", said="no readable archive, before any host")
+@pytest.mark.fault("a release archive that is cut", said="no readable archive, before any host", clients="nothing")
 def test_an_archive_that_is_cut_is_refused_before_any_host_changes(api: Host, tmp_path: Path) -> None:
     archive = tmp_path / "release.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
@@ -107,13 +109,13 @@ def test_an_archive_that_is_cut_is_refused_before_any_host_changes(api: Host, tm
     assert "Prepare and switch" not in done.stdout
 
 
-@pytest.mark.fault("a Python that the host does not have", said="the step that installs")
+@pytest.mark.fault("a Python that the host does not have", said="the step that installs", clients="nothing")
 def test_a_python_that_the_host_does_not_have(api: Host) -> None:
     step = "Install what the application requires into its own virtual environment"
     assert "/usr/bin/python3.99" in fails(api, step, plane_release_python="/usr/bin/python3.99")
 
 
-@pytest.mark.fault("the database is away during a deploy", said="the step that asks it")
+@pytest.mark.fault("the database is away during a deploy", said="the step that asks it", clients="nothing")
 def test_the_database_is_down(api: Host, data1: Host) -> None:
     data1.run("systemctl stop postgresql@*")
     try:
@@ -124,7 +126,7 @@ def test_the_database_is_down(api: Host, data1: Host) -> None:
     assert "connection refused" in said.lower()
 
 
-@pytest.mark.fault("the disk is full during a deploy", said="No space left on device")
+@pytest.mark.fault("the disk is full during a deploy", said="No space left on device", clients="nothing")
 def test_the_disk_is_full(api: Host) -> None:
     colour = api.idle()
     api.run(f"mount -t tmpfs -o size=4k tmpfs /etc/plane-api/{colour}")
@@ -135,7 +137,7 @@ def test_the_disk_is_full(api: Host) -> None:
     assert "No space left on device" in said
 
 
-@pytest.mark.fault("the connection is lost in mid-run", said="unreachable")
+@pytest.mark.fault("the connection is lost in mid-run", said="unreachable", clients="nothing")
 def test_the_connection_is_lost_half_way(api: Host) -> None:
     """The host becomes unreachable between writing and starting the idle colour."""
     inside = ["podman", "exec", api.name]
@@ -156,7 +158,7 @@ def test_the_connection_is_lost_half_way(api: Host) -> None:
     assert api.live() == before
 
 
-@pytest.mark.fault("admission refuses its configuration", said="HAProxy's words")
+@pytest.mark.fault("admission refuses its configuration", said="HAProxy's words", clients="nothing")
 def test_admission_does_not_take_the_configuration(api: Host) -> None:
     """HAProxy's own check refuses it: nothing that serves has changed."""
     before = api.run("readlink /etc/plane-admission/services/plane-api.cfg")

@@ -86,7 +86,7 @@ def test_rollback_on_the_host_loses_nothing(api: Host) -> None:
     succeeded(verify(api.name))
 
 
-@pytest.mark.fault("going back while the database is away", said="ok")
+@pytest.mark.fault("going back while the database is away", said="ok", clients="nothing", recovered="the rollback")
 def test_rollback_while_the_database_is_down(api: Host, data1: Host) -> None:
     data1.run("systemctl stop postgresql@*")
     try:
@@ -99,7 +99,7 @@ def test_rollback_while_the_database_is_down(api: Host, data1: Host) -> None:
     succeeded(verify(api.name))
 
 
-@pytest.mark.fault("going back from what does not start at all", said="ok")
+@pytest.mark.fault("going back from what does not start at all", said="ok", recovered="the rollback")
 def test_rollback_when_the_new_model_does_not_start_at_all(api: Host) -> None:
     unit = f"plane-api@{api.live()}"
     api.run(f"sed -i 's/^exec .*/exit 1/' /etc/plane-api/{api.live()}/entrypoint.sh; systemctl kill -s KILL {unit}")
@@ -110,7 +110,9 @@ def test_rollback_when_the_new_model_does_not_start_at_all(api: Host) -> None:
     succeeded(verify(api.name))
 
 
-@pytest.mark.fault("going back after a run that stopped half-way", said="ok")
+@pytest.mark.fault(
+    "going back after a run that stopped half-way", said="ok", clients="nothing", recovered="the rollback"
+)
 def test_rollback_after_a_run_that_stopped_between_the_switch_and_the_stop(api: Host) -> None:
     """Both colours run then; the former one is verified as it is."""
     former = api.idle()
@@ -121,7 +123,9 @@ def test_rollback_after_a_run_that_stopped_between_the_switch_and_the_stop(api: 
     assert (api.live(), api.master()) == (former, master)
 
 
-@pytest.mark.fault("going back to half-written files", said="which file, nothing switched")
+@pytest.mark.fault(
+    "going back to half-written files", said="which file, nothing switched", recovered="nothing was changed"
+)
 def test_files_that_an_interrupted_run_left_are_not_switched_to(api: Host) -> None:
     former = api.idle()
     api.run(f"echo 'HALF=\"written\"' >>/etc/plane-api/{former}/environment")
@@ -130,7 +134,9 @@ def test_files_that_an_interrupted_run_left_are_not_switched_to(api: Host) -> No
     assert not api.succeeds(f"systemctl is-active plane-api@{former}")
 
 
-@pytest.mark.fault("going back to a release that was removed", said="which release, nothing switched")
+@pytest.mark.fault(
+    "going back to a release that was removed", said="which release, nothing switched", recovered="nothing was changed"
+)
 def test_a_release_that_was_removed_is_said_before_anything_starts(api: Host) -> None:
     former = api.idle()
     api.run(f"ln -sfn /srv/plane/releases/removed /etc/plane-api/{former}/release")
@@ -138,7 +144,7 @@ def test_a_release_that_was_removed_is_said_before_anything_starts(api: Host) ->
     assert not api.succeeds(f"systemctl is-active plane-api@{former}")
 
 
-@pytest.mark.fault("going back to other secrets", said="which variables, no value")
+@pytest.mark.fault("going back to other secrets", said="which variables, no value", recovered="nothing was changed")
 def test_other_connections_are_named_and_no_secret_is_shown(api: Host) -> None:
     former = api.idle()
     secret = api.run(f"sed -n 's/^SECRET_KEY=//p' /etc/plane-api/{former}/environment").strip()

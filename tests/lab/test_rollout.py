@@ -60,7 +60,12 @@ def test_hosts_change_one_after_the_other_and_nothing_is_lost(hosts_of_api: tupl
     assert re.findall(r"requests in flight: blue \d+, green \d+", said), "both colours run while it has a share"
 
 
-@pytest.mark.fault("healthy, but real calls fail", said="the share of errors")
+@pytest.mark.fault(
+    "healthy, but real calls fail",
+    said="the share of errors",
+    clients="errors, until it went back",
+    recovered="goes back by itself",
+)
 def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts_of_api: tuple[Host, Host]) -> None:
     canary, other = hosts_of_api
     before = [(host.live(), host.master()) for host in hosts_of_api]
@@ -78,7 +83,7 @@ def test_a_release_that_only_looks_healthy_goes_back_and_the_rollout_stops(hosts
     assert report()["match"]
 
 
-@pytest.mark.fault("the same, with a share for the canary", said="the share of errors")
+@pytest.mark.fault("the same, with a share for the canary", said="the share of errors", clients="errors, in its share")
 def test_a_canary_that_fails_has_had_a_share_only(hosts_of_api: tuple[Host, Host]) -> None:
     canary, _ = hosts_of_api
     before = (canary.live(), canary.master())

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import client
 import pytest
-from support import Host, Load, load, report, site, stored_wrongly, succeeded, verify
+from support import Host, Load, load_both_ways, report, site, stored_wrongly, succeeded, verify
 
 ROTATE = "plane-process-model rotate"
 SPARE_SOCKET = "/run/plane-api/spare/gunicorn.sock"
 SPARE_HAS_TRAFFIC = f'test "$(readlink /run/plane-api/live.sock)" = {SPARE_SOCKET}'
 
 
-@contextmanager
-def clients_of(host: Host) -> Iterator[Load]:
+def clients_of(host: Host) -> AbstractContextManager[Load]:
     """Reads, writes and downloads at the front door, with kept and with closed connections."""
     front = f"http://{host.address}:8000"
     groups = [("reads", client.small(front), 2), ("writes", client.write(front), 2), ("5 MB", client.heavy(front), 1)]
-    both = Load()
-    with load(groups, pause=0.1) as kept, load(groups, keep_alive=False, pause=0.1) as closed:
-        yield both
-    for kind, found in (("kept", kept), ("closed", closed)):
-        both.tallies.update({f"{name}, {kind}": tally for name, tally in found.tallies.items()})
+    return load_both_ways(groups, pause=0.1)
 
 
 def processes(host: Host) -> set[int]:
@@ -106,7 +101,7 @@ def test_it_begins_when_it_is_due_and_changes_no_colour(api: Host) -> None:
     succeeded(site(api.name))
 
 
-@pytest.mark.fault("a rotation whose instance is wrong", said="workers is 1, should be 2")
+@pytest.mark.fault("a rotation whose instance is wrong", said="workers is 1, should be 2", clients="nothing")
 def test_a_fresh_instance_that_is_wrong_replaces_nothing(api: Host) -> None:
     before = processes(api)
     api.run(f"sed -i 's/^GUNICORN_WORKERS=.*/GUNICORN_WORKERS=\"1\"/' /etc/plane-api/{api.live()}/environment")
@@ -119,7 +114,9 @@ def test_a_fresh_instance_that_is_wrong_replaces_nothing(api: Host) -> None:
     assert spare_is_gone(api)
 
 
-@pytest.mark.fault("a rotation is killed", said="nothing: the timer finishes it")
+@pytest.mark.fault(
+    "a rotation is killed", said="nothing: the timer finishes it", clients="nothing", recovered="its timer"
+)
 @pytest.mark.parametrize("moment", ["spare starts", "spare has the traffic"])
 def test_one_that_was_killed_is_finished_by_the_next(api: Host, moment: str) -> None:
     socket = "/run/plane-api/spare/gunicorn.sock"
@@ -136,7 +133,9 @@ def test_one_that_was_killed_is_finished_by_the_next(api: Host, moment: str) -> 
     succeeded(verify(api.name))
 
 
-@pytest.mark.fault("a rotation is killed, and site.yml runs", said="another process answers")
+@pytest.mark.fault(
+    "a rotation is killed, and site.yml runs", said="another process answers", clients="nothing", recovered="site.yml"
+)
 def test_a_change_takes_over_from_one_that_was_killed(api: Host) -> None:
     with clients_of(api) as clients:
         api.run(

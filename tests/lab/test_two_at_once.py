@@ -32,7 +32,12 @@ def test_a_rollback_waits_for_the_run_that_changes_the_host(api: Host) -> None:
     assert api.live() == idle, done.stdout
 
 
-@pytest.mark.fault("Ansible is killed before the start", said="nothing: the lock is taken over")
+@pytest.mark.fault(
+    "Ansible is killed before the start",
+    said="nothing: the lock is taken over",
+    clients="nothing",
+    recovered="the next run of site.yml",
+)
 def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     before = api.live()
     idle = api.idle()
@@ -46,7 +51,9 @@ def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     assert clients.failed == {}
 
 
-@pytest.mark.fault("a lock that nobody gives back", said="its owner, and how to break it")
+@pytest.mark.fault(
+    "a lock that nobody gives back", said="its owner, and how to break it", recovered="plane-process-model unlock"
+)
 def test_a_lock_from_elsewhere_is_said_and_can_be_broken(api: Host) -> None:
     live = (api.live(), api.master())
     api.run(f"mkdir -p /run/plane-process-model && cat >{LOCK}", stdin=json.dumps(FOREIGN))

@@ -9,9 +9,8 @@ import client
 import pytest
 from faults import FAULTS, Fault
 from process_model.colours import other
-from support import Host, a_change, failure_of, load, messages, report, site, succeeded, verify
+from support import PORTS, Host, a_change, failure_of, load, messages, on_colour, report, site, succeeded, verify
 
-PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 VERIFY_IDLE = "Verify, while it has no traffic"
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
 START_SECONDS = 20
@@ -34,21 +33,6 @@ class Outcome:
 OUTCOMES: dict[tuple[str, str], Outcome] = {}
 
 
-def on_colour(host: Host, fault: Fault, colour: str, command: str) -> str:
-    """The command with the names that faults.py speaks of."""
-    names = {
-        "SERVICE": fault.service,
-        "COLOUR": colour,
-        "OTHER": other(colour),
-        "ETC": f"/etc/{fault.service}/{colour}",
-        "UNIT": f"{fault.service}@{colour}.service",
-        "ADMISSION": "/run/plane-admission/admin.sock",
-        "ADDRESS": host.address,
-        "PORT": PORTS[fault.service],
-    }
-    return "set -e; " + " ".join(f"{name}={value};" for name, value in names.items()) + f" {command}"
-
-
 def batches(faults: list[Fault], hosts: dict[str, Host]) -> Iterator[dict[Host, Fault]]:
     """One fault for each host at a time."""
     places = {
@@ -69,14 +53,14 @@ def batches(faults: list[Fault], hosts: dict[str, Host]) -> Iterator[dict[Host, 
 def undo(batch: dict[Host, Fault], colours: dict[Host, str]) -> None:
     for host, fault in batch.items():
         if fault.undo:
-            host.run(on_colour(host, fault, colours[host], fault.undo))
+            host.run(on_colour(host, fault.service, colours[host], fault.undo))
 
 
 def break_live(batch: dict[Host, Fault]) -> None:
     colours = {host: host.live(fault.service) for host, fault in batch.items()}
     names = ",".join(host.name for host in batch)
     for host, fault in batch.items():
-        host.run(on_colour(host, fault, colours[host], fault.inject))
+        host.run(on_colour(host, fault.service, colours[host], fault.inject))
     done = verify(names)
     for host, fault in batch.items():
         OUTCOMES["live", fault.name] = Outcome(
@@ -98,7 +82,9 @@ def break_idle(batch: dict[Host, Fault]) -> None:
     idle = {host: other(colour) for host, colour in before.items()}
     # REST's instances are verified before GraphQL's is even started: only what runs by then gets its fault.
     commands = [
-        host.command(on_colour(host, fault, idle[host], f"systemctl -q is-active $UNIT || exit 0; {fault.inject}"))
+        host.command(
+            on_colour(host, fault.service, idle[host], f"systemctl -q is-active $UNIT || exit 0; {fault.inject}")
+        )
         for host, fault in batch.items()
     ]
     fronts = [f"http://{host.address}:{PORTS[fault.service]}" for host, fault in batch.items()]

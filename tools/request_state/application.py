@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -79,7 +80,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
-    SECRET_KEY="only for this measurement",  # noqa: S106 - nothing is signed with it
+    SECRET_KEY=secrets.token_hex(),
     ROOT_URLCONF=__name__,
     MIDDLEWARE=[f"{__name__}.middleware", "crum.CurrentRequestUserMiddleware"],
     USE_TZ=True,

@@ -84,6 +84,11 @@ def parse_statistics(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.lstrip("# "))))
 
 
+def statistics(timeout: float = 3.0) -> list[dict[str, str]]:
+    """`show stat` of the running HAProxy. Raises AdmissionError."""
+    return parse_statistics(ask("show stat", timeout=timeout))
+
+
 def parse_acl_list(text: str, file: str) -> list[tuple[str, str]]:
     """(identifier, fetch) of every rule that was loaded from `file`, in the order of the file's lines."""
     found = []
@@ -99,28 +104,28 @@ def parse_acl_values(text: str) -> list[str]:
     return [line.split(" ", 1)[1].strip() for line in text.splitlines() if line.startswith("0x") and " " in line]
 
 
-def servers_of(service: str, statistics: list[dict[str, str]], canary: bool = False) -> list[dict[str, str]]:
+def servers_of(service: str, shown: list[dict[str, str]], canary: bool = False) -> list[dict[str, str]]:
     """The server lines of all backends of the service, in the order of its file: what gunicorn itself was asked.
 
     canary: the lines of the colour that has a share, in place of the live one's.
     """
     return [
         row
-        for row in statistics
+        for row in shown
         if (row["pxname"] == service or row["pxname"].startswith(f"{service}."))
         and row["svname"] not in ("FRONTEND", "BACKEND")
         and (row["svname"] == CANARY) == canary
     ]
 
 
-def backends_of(service: str, statistics: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
+def backends_of(service: str, shown: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
     """The service's backends in the order of its file: its own first, then one for each heavy route.
 
     paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
     """
-    servers = servers_of(service, statistics)
-    shares = {row["pxname"]: int(row["weight"] or 0) for row in servers_of(service, statistics, canary=True)}
-    totals = {row["pxname"]: row for row in statistics if row["svname"] == "BACKEND"}
+    servers = servers_of(service, shown)
+    shares = {row["pxname"]: int(row["weight"] or 0) for row in servers_of(service, shown, canary=True)}
+    totals = {row["pxname"]: row for row in shown if row["svname"] == "BACKEND"}
     found = []
     for index, row in enumerate(servers):
         heavy = row["pxname"] != service
@@ -146,7 +151,7 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
     link = str(colours.link_of(service, directory))
     try:
         process = int(information()["Pid"])
-        statistics = parse_statistics(ask("show stat"))
+        shown = statistics()
         rules = parse_acl_list(ask("show acl"), link)
         values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
     except AdmissionError as error:
@@ -161,7 +166,7 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admi
         process=process,
         configuration_is_current=newest_change(service, directory) <= procfs.started_at(process),
         listening=procfs.listening_addresses([process]),
-        backends=backends_of(service, statistics, paths, queues),
+        backends=backends_of(service, shown, paths, queues),
     )
 
 
@@ -170,9 +175,9 @@ def give_share(service: str, percent: int) -> None:
 
     Kept until it is changed, or HAProxy reads its configuration again: then it is 0. Raises AdmissionError.
     """
-    statistics = parse_statistics(ask("show stat"))
+    shown = statistics()
     for canary in (True, False):
-        for row in servers_of(service, statistics, canary):
+        for row in servers_of(service, shown, canary):
             weight = percent if canary else 100 - percent
             said = ask(f"set weight {row['pxname']}/{row['svname']} {weight}").strip()
             if said:
@@ -221,8 +226,7 @@ def wait_for_colour(service: str, colour: str, limit_seconds: float = 10.0) -> f
     last = "no answer yet"
     while time.monotonic() - began < limit_seconds:
         try:
-            rows = parse_statistics(ask("show stat", timeout=1.0))
-            servers = {row["svname"] for row in servers_of(service, rows)}
+            servers = {row["svname"] for row in servers_of(service, statistics(timeout=1.0))}
             if servers == {colour}:
                 return round(time.monotonic() - began, 3)
             last = f"it sends to {', '.join(sorted(servers)) or 'nowhere'}"

@@ -16,11 +16,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import colours, observe
+from . import colours, observe, report
+from .audit_hooks import CONTEXT_VARIABLE
 
 HOOKS = Path(__file__).with_name("audit_hooks.py")
 START_SECONDS = 60.0
@@ -31,7 +32,6 @@ HARMLESS = (
     "django.urls.base._prefixes",
     "django.urls.base._urlconfs",
 )
-MECHANISM_THAT_ISOLATION_COVERS = "ContextVar"
 
 State = Mapping[str, Mapping[str, str]]
 
@@ -72,9 +72,6 @@ class Finding:
     left_by: list[str]
     differs: bool
     isolated: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def read_requests(text: str) -> Requests:
@@ -118,7 +115,7 @@ def findings(seen: Sequence[tuple[str, str, State, State]]) -> list[Finding]:
                     type=value["type"],
                     left_by=[],
                     differs=False,
-                    isolated=value["mechanism"] == MECHANISM_THAT_ISOLATION_COVERS,
+                    isolated=value["mechanism"] == CONTEXT_VARIABLE,
                 ),
             )
             if label not in finding.left_by:
@@ -144,8 +141,7 @@ def table(found: Sequence[Finding]) -> list[str]:
         )
         for finding in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return report.columns(rows)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -220,13 +216,13 @@ def audit(service: str, colour: str, asked: Requests, health_path: str, health_h
     """Send every request as every user to an instance of its own, and look after each. Raises AuditError."""
     look = Request("GET", health_path)
     labels: list[tuple[str, str]] = []
-    with instance(service, colour, wsgi_application(service, colour)) as (path, report):
+    with instance(service, colour, wsgi_application(service, colour)) as (path, log):
         send(path, look, {}, health_host)
-        first = len(report.read_text(encoding="utf-8").splitlines())
+        first = len(log.read_text(encoding="utf-8").splitlines())
         for request in asked.requests:
             for user, headers in asked.users.items():
                 status = send(path, request, headers, health_host)
                 send(path, look, {}, health_host)
                 labels.append((user, f"{request.method} {request.path} ({status})"))
-        states = [json.loads(line)["state"] for line in report.read_text(encoding="utf-8").splitlines()][first:]
+        states = [json.loads(line)["state"] for line in log.read_text(encoding="utf-8").splitlines()][first:]
     return findings([(*label, states[2 * number], states[2 * number + 1]) for number, label in enumerate(labels)])

@@ -206,14 +206,21 @@ def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any]
     say(f"{service}: {colour} is live and verified through the front door ({time.monotonic() - began:.1f} s{cut})")
 
 
+def live_as_deployed(service: str) -> tuple[str, dict[str, Any]]:
+    """The live colour, and what it was deployed as. Raises RefusedError where there is none that says so."""
+    live = colours.live_colour(service)
+    desired = desired_of(service, live) if live else None
+    if live is None or desired is None:
+        raise RefusedError(f"{service} has no live colour that says what it was deployed as: run site.yml")
+    return live, desired
+
+
 def rotate(service: str, if_due: bool) -> None:
     """Replace every process of the live colour; with if_due only where it is time, and this host's turn.
 
     Raises RefusedError or RotationError.
     """
-    live = colours.live_colour(service)
-    if live is None or desired_of(service, live) is None:
-        raise RefusedError(f"{service} has no live colour that says what it was deployed as: run site.yml")
+    live, _ = live_as_deployed(service)
     plan = rotation.read_plan(service)
     if if_due:
         held = lock.read()
@@ -228,16 +235,13 @@ def rotate(service: str, if_due: bool) -> None:
     start_seconds, drain_seconds = (plan.start_seconds, plan.drain_seconds) if plan else (START_SECONDS, DRAIN_SECONDS)
     with locked(lock.ROTATION), without_prestart(service, colours.SPARE), without_prestart(service, live):
         cut = rotation.rotate(service, live, wanted, start_seconds, drain_seconds)
-    said = f"; {cut} requests outlived the grace period and were cut" if cut else ""
+    said = f"; {switch.cut_said(cut)}" if cut else ""
     say(f"{service}: every process of {live} was replaced ({time.monotonic() - began:.1f} s{said})")
 
 
 def audit_state(service: str, file: Path) -> None:
     """Print what requests of the live colour's release leave behind. Raises RefusedError, AuditError or OSError."""
-    live = colours.live_colour(service)
-    desired = desired_of(service, live) if live else None
-    if live is None or desired is None:
-        raise RefusedError(f"{service} has no live colour that says what it was deployed as: run site.yml")
+    live, desired = live_as_deployed(service)
     door = desired["front_door"]
     asked = audit.read_requests(file.read_text(encoding="utf-8"))
     found = audit.audit(service, live, asked, door["health_path"], door["health_host"])

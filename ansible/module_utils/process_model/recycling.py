@@ -14,7 +14,6 @@ from typing import Any
 
 GUNICORN = "gunicorn"
 ROTATION = "rotation"
-STRATEGIES = (GUNICORN, ROTATION)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 Version = tuple[int, ...]
@@ -83,30 +82,29 @@ def choose(service: str, asked: str, worker_class: str, version: str, change: st
     asked: auto, gunicorn or rotation. version: of the gunicorn that the release requires, empty where it does not pin
     one. change: start-first or stop-first; rotation needs room for two instances.
     """
-    name = f"{service.replace('-', '_')}_recycling"
+    prefix = service.replace("-", "_")
     gunicorn = f"gunicorn {version}" if numbers(version) else "a gunicorn that the release does not pin"
-    losses = lost(worker_class, version, kept=False, method="POST", repeated=True)
-    what = (
-        f"{gunicorn} with {worker_class} loses writes when it recycles ({measured_for(worker_class, version).source})"
-    )
+    loses = bool(max_requests) and lost(worker_class, version, kept=False, method="POST", repeated=True) > 0
+    source = measured_for(worker_class, version).source
+    what = f"{gunicorn} with {worker_class} loses writes when it recycles ({source})"
     if change == "stop-first":
         refusal = (
-            f"{name} is rotation, which needs memory for two instances, but {name.replace('recycling', 'change')} "
+            f"{prefix}_recycling is rotation, which needs memory for two instances, but {prefix}_change is stop-first. "
+            "Allowed: gunicorn, or start-first"
         )
+        why = "there is no memory for two instances" + (f", though {what}" if loses else "")
+        return Strategy(GUNICORN, why, refusal if asked == ROTATION else "")
+    if asked == ROTATION:
+        return Strategy(ROTATION, "the inventory asks for it")
+    if not loses:
+        never = not max_requests
         return Strategy(
-            GUNICORN,
-            "there is no memory for two instances" + (f", though {what}" if losses else ""),
-            refusal + "is stop-first. Allowed: gunicorn, or start-first" if asked == ROTATION else "",
+            GUNICORN, "never" if never else f"{gunicorn} with {worker_class} loses nothing when it recycles"
         )
-    if asked == ROTATION or (asked == "auto" and losses and max_requests):
-        return Strategy(ROTATION, "the inventory asks for it" if asked == ROTATION else what)
-    if losses and max_requests:
-        return Strategy(
-            GUNICORN, what, f"{name} is gunicorn, but {what}. Allowed: auto or rotation, or a newer gunicorn"
-        )
-    return Strategy(
-        GUNICORN, f"{gunicorn} with {worker_class} loses nothing when it recycles" if max_requests else "never"
-    )
+    if asked == GUNICORN:
+        refusal = f"{prefix}_recycling is gunicorn, but {what}. Allowed: auto or rotation, or a newer gunicorn"
+        return Strategy(GUNICORN, what, refusal)
+    return Strategy(ROTATION, what)
 
 
 def pinned(requirements: Mapping[str, str], start: str, package: str = "gunicorn") -> str:

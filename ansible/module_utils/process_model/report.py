@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,13 +68,15 @@ def rows(report: Mapping[str, Any]) -> list[Row]:
     return found
 
 
+def columns(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells as text, each column as wide as its widest cell."""
+    widths = [max(map(len, cells)) for cells in zip(*lines)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in lines]
+
+
 def table(found: list[Row]) -> list[str]:
-    """The rows as text, columns as wide as their widest cell, the headings first."""
-    widths = [max(len(cells[i]) for cells in (HEADINGS, *(row.cells for row in found))) for i in range(len(HEADINGS))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
-        for cells in (HEADINGS, *(row.cells for row in found))
-    ]
+    """The rows as text, the headings first."""
+    return columns([HEADINGS, *(row.cells for row in found)])
 
 
 def mismatch_lines(report: Mapping[str, Any]) -> list[str]:

@@ -209,8 +209,7 @@ def look(service: str, colour: str, now: float) -> Seen:
     if seen is None or (seen.master, seen.start_ticks) != (master, ticks):
         seen = Seen(master, ticks, procfs.started_at(master))
     memory = sum(procfs.memory(pid).get("pss", 0) for pid in [master, *procfs.children(master)])
-    answered = watch.answers_of(service, admission.parse_statistics(admission.ask("show stat"))).total
-    seen.add(now, int(admission.information()["Pid"]), answered, memory)
+    seen.add(now, int(admission.information()["Pid"]), watch.answers_now(service).total, memory)
     record_of(service).parent.mkdir(mode=0o755, exist_ok=True)
     record_of(service).write_text(json.dumps(asdict(seen)), encoding="utf-8")
     return seen

@@ -93,7 +93,9 @@ def examine(
         mismatches += _compare_instance(desired, observation, examined, state, saturate)
         if colour is None:
             mismatches += _compare_front_door(desired, observation, examined, state)
-    state.rotation_is_current = _rotation_is_current(desired)
+    if colour is None:
+        state.rotation_is_current = _rotation_is_current(desired)
+    # A change of the plan alone is no reason for a new colour, so preflight does not count it.
     if colour is None and not preflight and not state.rotation_is_current:
         mismatches.append(
             Mismatch(

@@ -18,6 +18,11 @@ class SwitchError(Exception):
     """The switch did not happen; what served before serves on. The message says at which step and why."""
 
 
+def cut_said(cut: int) -> str:
+    """A clause for the sentence about a switch or a rotation; empty where nothing was cut."""
+    return f"{cut} requests outlived the grace period and were cut" if cut else ""
+
+
 @dataclass(frozen=True)
 class Switched:
     """seconds from the first changed file until the new colour had the traffic, and until the old one had stopped.
@@ -34,8 +39,7 @@ class Switched:
 
     @property
     def cut_said(self) -> str:
-        """A clause for the sentence about the switch; empty where nothing was cut."""
-        return f"{self.cut} requests outlived the grace period and were cut" if self.cut else ""
+        return cut_said(self.cut)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -61,8 +61,9 @@ def answers_of(service: str, statistics: list[dict[str, str]], canary: bool = Fa
     )
 
 
-def _answers_now(service: str, canary: bool) -> Answers:
-    return answers_of(service, admission.parse_statistics(admission.ask("show stat")), canary)
+def answers_now(service: str, canary: bool = False) -> Answers:
+    """What the running HAProxy has counted. Raises AdmissionError."""
+    return answers_of(service, admission.statistics(), canary)
 
 
 def reasons_against(answers: Answers, max_error_share: float) -> list[str]:
@@ -81,9 +82,9 @@ def count(service: str, seconds: float, max_error_share: float, percent: int = 1
     began = time.monotonic()
     canary = percent < 100
     try:
-        before = _answers_now(service, canary)
+        before = answers_now(service, canary)
         while True:
-            answers = _answers_now(service, canary).since(before)
+            answers = answers_now(service, canary).since(before)
             reasons = reasons_against(answers, max_error_share)
             over = time.monotonic() - began >= seconds
             if over or (reasons and answers.total + answers.lost >= ENOUGH_ANSWERS):
@@ -102,6 +103,16 @@ def watch(desired: Mapping[str, Any], seconds: float, max_error_share: float) ->
     if after.observed.get("restarts"):
         reasons.append(f"systemd started it again {after.observed['restarts']} time(s) since it was prepared")
     return replace(watched, reasons=reasons)
+
+
+def line(watched: Mapping[str, Any], who: str) -> str:
+    """What a Watched (as a dictionary) says of `who`: its share, what it answered, and what each colour held."""
+    answers = watched["answers"]
+    held = ", ".join(f"{colour} {count}" for colour, count in watched["held"].items())
+    return (
+        f"{who}: {watched['percent']} % of the traffic for {watched['seconds']} s, {answers['total']} answers, "
+        f"{answers['errors']} of them errors; requests in flight: {held}"
+    )
 
 
 def try_shares(
