@@ -1,14 +1,17 @@
 """What clients lose while hosts change, workers are renewed or die: one table, no request may fail.
 
-    make zero-loss ARGS='--packages pins,newest --operations flip,release,rollback,recycle,recycle-uvicorn,kill'
+    make zero-loss
+    make zero-loss ARGS='--packages pins --operations flip,recycle --requests 0'
     make zero-loss ARGS=--unprotected
 
 Runs each operation on the lab's two REST hosts under clients that read, write and download 5 MB through admission, with
 kept and with closed connections at once. A request fails that is refused, reset, cut, answered wrongly or with 500 or
 above. Every acknowledged write is looked for in the database: it has to be there once. Exit status 1 where anything was
-lost.
+lost. All operations are done again until --requests were made; 0: once. Then the same clients go straight to gunicorn,
+without admission, for comparison: what is lost there is no failure of this run.
 
---workers is how many workers are to be renewed at the least, by each operation that does so.
+--workers is how many workers are to be renewed at the least, by each operation that does so. Afterwards, without load,
+renewed workers are asked one request after the other: what their first one took, against the median.
 
 With --unprotected each protection is switched off by hand, and clients must lose something: exit status 1 where they do
 not, because then nothing of the other table is proved.
@@ -17,7 +20,10 @@ not, because then nothing of the other table is proved.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
 import os
+import statistics
 import sys
 import time
 from collections import Counter
@@ -60,6 +66,9 @@ RECYCLE = {"plane_api_max_requests": 60, "plane_api_max_requests_jitter": 30}
 RENEWED_WORKERS = 50
 RECYCLE_SECONDS = 150.0
 KILLS = 10
+REQUESTS = 100_000
+# Rotations of each host, and requests after each, from which the first ones of renewed workers are taken.
+ROTATIONS, ASKED = 3, 60
 # Where a client reaches the live instance without admission: a forwarder of the host that changes nothing.
 DIRECT_PORT = 9000
 
@@ -121,7 +130,9 @@ def kill() -> None:
 
 
 def started_workers(since: float) -> int:
-    asked = f"journalctl --since=@{since:.0f} -u 'plane-api@*' | grep -c 'Worker .* is warm' || true"
+    """Workers of the two colours that were started; those of the instance that stands in for one are no renewal."""
+    units = "-u plane-api@blue -u plane-api@green"
+    asked = f"journalctl --since=@{since:.0f} {units} | grep -c 'Worker .* is warm' || true"
     return sum(int(host.run(asked)) for host in HOSTS)
 
 
@@ -198,27 +209,47 @@ def measure(
     return table, kept.acknowledged + closed.acknowledged
 
 
-def protected(packages: list[str], operations: list[str], workers: int) -> int:
+def protected(packages: list[str], operations: list[str], workers: int, requests: int) -> int:
     """The table, and how much was lost."""
     table: list[Row] = []
     marks: list[str] = []
-    for chosen in packages:
-        os.environ["PLANE_LAB_REQUIREMENTS"] = chosen
-        succeeded(site(LIMIT))
-        seed(HOSTS[0])
-        for operation in operations:
-            prepare(operation)
-            without = "POST" if operation == "kill" else ""
-            run = partial(recycle, workers) if operation in RENEWING else OPERATIONS[operation]
-            found, written = measure(operation, chosen, run, without=without)
-            table += found
-            marks += written
+
+    def made() -> int:
+        return sum(row.requests for row in table)
+
+    while not table or made() < requests:
+        for chosen in packages:
+            os.environ["PLANE_LAB_REQUIREMENTS"] = chosen
+            succeeded(site(LIMIT))
+            seed(HOSTS[0])
+            for operation in operations:
+                prepare(operation)
+                without = "POST" if operation == "kill" else ""
+                run = partial(recycle, workers) if operation in RENEWING else OPERATIONS[operation]
+                found, written = measure(operation, chosen, run, without=without)
+                table += found
+                marks += written
+                if operation == "recycle" and requests:
+                    first_requests()
+    if requests:
+        compare_with_gunicorn_alone(packages)
     os.environ.pop("PLANE_LAB_REQUIREMENTS")
     wrong = len(stored_wrongly(DATA, marks))
     failed = sum(sum(row.failed.values()) for row in table)
-    print(f"{sum(row.requests for row in table)} requests, {failed} failed; {len(marks)} acknowledged writes, "
+    print(f"{made()} requests through admission, {failed} failed; {len(marks)} acknowledged writes, "
           f"{wrong} of them not stored exactly once")  # fmt: skip
     return failed + wrong
+
+
+def compare_with_gunicorn_alone(packages: list[str]) -> None:
+    """A restart, and gunicorn's own recycling, where clients go straight to it."""
+    for chosen in packages:
+        os.environ["PLANE_LAB_REQUIREMENTS"] = chosen
+        succeeded(site(LIMIT))
+        with direct():
+            measure("restart, at gunicorn", chosen, restart, DIRECT_PORT)
+            let_gunicorn_recycle()
+            measure("recycle, at gunicorn", chosen, wait_for_recycling, DIRECT_PORT)
 
 
 @contextmanager
@@ -252,6 +283,27 @@ def wait_for_recycling(workers: int = RENEWED_WORKERS) -> None:
     began = time.time()
     while started_workers(began) < workers and time.time() - began < RECYCLE_SECONDS:
         time.sleep(2)
+
+
+def first_requests() -> None:
+    """What the first request of a renewed worker takes, without load, by the application's own log."""
+    first: list[float] = []
+    others: list[float] = []
+    for host in HOSTS * ROTATIONS:
+        host.run("plane-process-model rotate plane-api")
+        began = time.time()
+        front = f"http://{host.address}:8000"
+        asyncio.run(client.run([("GET", client.small(front), 1)], lambda: False, keep_alive=False, most=ASKED))
+        log = host.run(f"journalctl --since=@{began:.6f} --output=json -u plane-api@{host.live()}")
+        seen: set[str] = set()
+        for entry in map(json.loads, log.splitlines()):
+            if f"GET {client.SMALL} 200" in entry["MESSAGE"]:
+                took = float(entry["MESSAGE"].split()[-2])
+                (others if entry["_PID"] in seen else first).append(took)
+                seen.add(entry["_PID"])
+    median = statistics.median(others)
+    print(f"          first request of {len(first)} renewed workers: median {statistics.median(first) / median:.1f} ×, "
+          f"slowest {max(first) / median:.1f} × the median request ({median:.1f} ms)", flush=True)  # fmt: skip
 
 
 def restart() -> None:
@@ -299,12 +351,13 @@ def main() -> None:
     parser.add_argument("--packages", default=",".join(PACKAGES))
     parser.add_argument("--operations", default=",".join(OPERATIONS))
     parser.add_argument("--workers", type=int, default=RENEWED_WORKERS)
+    parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--unprotected", action="store_true")
     given = parser.parse_args()
     print(HEADINGS, flush=True)
     try:
         packages, operations = given.packages.split(","), given.operations.split(",")
-        lost = unprotected() if given.unprotected else protected(packages, operations, given.workers)
+        lost = unprotected() if given.unprotected else protected(packages, operations, given.workers, given.requests)
     finally:
         succeeded(playbook("site.yml", LIMIT))
     sys.exit(1 if lost else 0)

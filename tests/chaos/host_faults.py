@@ -53,7 +53,9 @@ OTHER_WORKERS = (
 NEW_HAPROXY = 'until pgrep haproxy | grep -qvxF "$before" && ask 1; do sleep 0.05; done'
 # Python of the host, against its own front door; ends by itself.
 CLIENTS = """python3 - <<'END'
-import os, socket, subprocess
+import os, resource, socket, subprocess
+most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
 door = (os.environ["ADDRESS"], int(os.environ["PORT"]))
 {}
 subprocess.run(["bash", "-c", ". $ASK; ask 20"], check=True)
