@@ -82,6 +82,14 @@ details:
   description: The whole observation with the source of each fact, the saturation probe and admission.
   returned: always
   type: dict
+account_is_current:
+  description: With O(preflight), whether the service's user and its group are there.
+  returned: always
+  type: bool
+release_is_installed:
+  description: With O(preflight), whether the desired release is installed on this host, to its end.
+  returned: always
+  type: bool
 units_are_current:
   description: With O(preflight), whether the service's units are as they should be, read by systemd, and start at boot.
   returned: always

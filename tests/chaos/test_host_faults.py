@@ -85,7 +85,7 @@ def under_clients(
 ) -> tuple[str, dict[str, int]]:
     """Run a fault and its repair while clients ask; what was said meanwhile, and which failures they saw."""
     front = f"http://{api.address}:{PORT}"
-    with load_both_ways(groups(front), pause=0.1) as clients:
+    with load_both_ways(groups(front), pause=0.25) as clients:
         said = fault()
         repair()
         wait_for(lambda: serves(api))

@@ -11,18 +11,19 @@ from support import Host, a_change, load, report, site, stored_wrongly, succeede
 pytestmark = pytest.mark.chaos
 # The beginnings of the names of a change's tasks, in their order.
 POINTS = (
+    "Compare with what should run",
     "Let nobody else change this host",
     "Say what differs",
     "Write the files that start",
     "Write the environment of",
     "Write the fingerprint of",
-    "Link the release to",
     "Start ",
     "Verify, while it has no traffic",
     "Switch the traffic",
     "Say how the switch went",
     "Remove releases that no colour needs",
     "Let others change this host again",
+    "Verify, through the front door",
 )
 # How long after a task's beginning the run is killed, another time for each task: some die between two tasks.
 LATEST_SECONDS = 0.4

@@ -43,9 +43,9 @@ def fails(host: Host, *steps: str, **variables: Any) -> str:
     return said
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def api(api2: Host) -> Iterator[Host]:
-    """A host that the next run, without the fault, repairs."""
+    """A host on which one run after the other fails; each starts from what those before it have left."""
     yield api2
     succeeded(site(api2.name))
     assert report()["match"]

@@ -26,7 +26,7 @@ def clients_of(*hosts: Host) -> Any:
     fronts = [f"http://{host.address}:8000" for host in hosts]
     return load(
         [(f"{kind.__name__} {front}", kind(front), 1) for front in fronts for kind in (client.small, client.write)],
-        pause=0.05,
+        pause=0.15,
     )
 
 

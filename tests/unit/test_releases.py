@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from process_model.releases import ReleaseError, build_archive, kind_of, to_prune
+from process_model.releases import ReleaseError, build_archive, digest_of_installed, kind_of, to_prune
 
 
 @pytest.fixture
@@ -108,3 +108,15 @@ def test_pruning_keeps_the_newest_and_whatever_a_colour_names() -> None:
     assert to_prune(installed, in_use={"a"}, keep=2) == ["b"]
     assert to_prune(installed, in_use=set(), keep=0) == ["a", "b", "c", "d"]
     assert to_prune(installed, in_use=set(), keep=9) == []
+
+
+@pytest.mark.parametrize(
+    ("note", "digest"),
+    [('{"version": "1", "digest": "abc"}', "abc"), ('{"version": "1"', None), ("{}", None), (None, None)],
+)
+def test_a_release_counts_as_installed_when_it_says_so_itself(
+    note: str | None, digest: str | None, tmp_path: Path
+) -> None:
+    if note is not None:
+        (tmp_path / "release.json").write_text(note)
+    assert digest_of_installed(tmp_path) == digest

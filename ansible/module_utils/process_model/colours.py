@@ -34,6 +34,9 @@ COLOURS = (BLUE, GREEN)
 # The instance of a rotation: it is no colour, nobody deploys it or goes back to it.
 SPARE = "spare"
 
+# Admission reaches the sockets of every service through it.
+GROUP = "plane"
+
 ADMISSION_UNIT = "plane-admission.service"
 ADMISSION_DIRECTORY = Path("/etc/plane-admission")
 ADMISSION_SOCKET = Path("/run/plane-admission/admin.sock")

@@ -8,6 +8,7 @@ lives; a lock whose run has ended there is taken over without asking.
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
 import time
@@ -56,7 +57,7 @@ def machine_name() -> str:
 
 def owner_of_process(pid: int, user: str = "") -> Owner:
     """The run whose process is `pid`, on this machine."""
-    user = user or os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
     return Owner(user, machine_name(), pid, procfs.start_ticks(pid) or 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
 import tarfile
 import tempfile
@@ -110,6 +111,14 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     # Readable by the service, writable by root alone, whatever the umask of whoever made the release.
     entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     return entry
+
+
+def digest_of_installed(release: Path) -> str | None:
+    """The digest of the release in this folder of a host; None where it is not installed, or not to its end."""
+    try:
+        return str(json.loads((release / "release.json").read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def to_prune(installed: dict[str, float], in_use: set[str], keep: int) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
+import pwd
 import socket
 import subprocess
 import time
@@ -44,6 +46,8 @@ class State:
     idle_is_running: bool = False
     units_are_stale: bool = False
     command_is_current: bool = False
+    account_is_current: bool = False
+    release_is_installed: bool = False
     units_are_current: bool = False
     admission_is_current: bool = False
     rotation_is_current: bool = False
@@ -128,6 +132,10 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     state.units_are_current = (
         _digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
     )
+    state.account_is_current = _has_account(state.service)
+    state.release_is_installed = (
+        releases.digest_of_installed(Path(desired["release"]["path"])) == desired["release"]["digest"]
+    )
     runs = state.details.get("admission", {}).get("running", False)
     state.admission_is_current = (
         _digests(of_admission) == of_admission and runs and _starts_at_boot(colours.ADMISSION_UNIT)
@@ -153,6 +161,15 @@ def _rotation_is_current(desired: Mapping[str, Any]) -> bool:
     wanted = desired.get("rotation")
     runs = _state_of(timer) == "active"
     return bool(plan == wanted and runs == _starts_at_boot(timer) == (wanted is not None))
+
+
+def _has_account(service: str) -> bool:
+    """Whether the service's user is there, and in the group that admission reaches sockets through."""
+    try:
+        pwd.getpwnam(service)
+        return service in grp.getgrnam(colours.GROUP).gr_mem
+    except KeyError:
+        return False
 
 
 def _starts_at_boot(unit: str) -> bool:
