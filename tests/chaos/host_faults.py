@@ -234,7 +234,7 @@ HOST_FAULTS = [
     ),
     HostFault(
         "views that do not return, while the instance is replaced",
-        "for number in 1 2 3; do curl --silent --output /dev/null \"http://$ADDRESS:$PORT/api/debug/sleep/?seconds=60\" & done; "
+        "for number in 1 2 3; do curl --silent --output /dev/null \"http://$ADDRESS:$PORT/api/debug/sleep/?seconds=25\" & done; "
         "until [ \"$(ss -xH state established src /run/$SERVICE/$COLOUR/gunicorn.sock | wc -l)\" -ge 3 ]; do sleep 0.05; done; "
         "plane-process-model rotate $SERVICE | grep -q 'outlived the grace period and were cut'",
         CUT,
