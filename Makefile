@@ -33,7 +33,7 @@ test: lint test-unit lab-up ## Pass every test; those with hosts two at a time, 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
 
-test-molecule: setup ## Molecule: check mode, converge, idempotence, verify, flip under load
+test-molecule: lab-up ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts

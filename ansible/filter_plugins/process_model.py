@@ -59,12 +59,13 @@ def recycling_strategy(
     return recycling.choose(service, asked, worker_class, version, change, int(max_requests)).to_dict()
 
 
-def rotation_plan(settings: dict[str, Any], service: str) -> dict[str, Any]:
+def rotation_plan(settings: dict[str, Any], service: str, environment: str) -> dict[str, Any]:
     """The arguments and the answer are those of process_model.rotation.make_plan."""
     try:
         return rotation.make_plan(service, settings).to_dict()
     except ValueError as error:
-        raise AnsibleFilterError(str(error)) from None
+        where = f"inventories/{environment}/group_vars/{environment}/"
+        raise AnsibleFilterError(f"{error}. Change it in {where}") from None
 
 
 class FilterModule:

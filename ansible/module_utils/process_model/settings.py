@@ -312,7 +312,8 @@ class Checker:
     def address(self, service: str) -> None:
         name = f"{service}_listen_address"
         address = str(self.variables.get(name))
-        if address in ("0.0.0.0", "::", "*", "[::]") and not self.variables.get(f"{service}_listen_wide"):  # noqa: S104
+        wide = ("0.0.0.0", "::", "*", "[::]")  # noqa: S104 - compared, not bound
+        if address in wide and not self.variables.get(f"{service}_listen_wide"):
             self.refuse(name, f"one address of the host, or {service}_listen_wide: true for every interface")
 
     def ports(self, services: list[str]) -> None:
