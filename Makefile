@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -72,6 +72,9 @@ chaos: staging ## Break what a host needs while it serves, and print what client
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)
+
+size: setup ## What a process model takes, what fits and who waits, by the proposal's figures and by measured ones
+	@$(with_helpers) tools/size.py $(ARGS)
 
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
