@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -244,6 +246,32 @@ def test_a_stopped_worker_does_not_count(gunicorn: Callable[..., Any], wait_for:
     wait_for(lambda: procfs.state(worker) == "T")
     fact = observe.observe(running.pid).facts["workers"]
     assert (fact.value, fact.agree) == (1, False)
+
+
+CONTAINED = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+accepted = listener.accept()[0]
+accepted.recv(1)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network namespace")
+def test_a_socket_of_another_network_namespace_is_found(tmp_path: Path, wait_for: Callable[..., None]) -> None:
+    path = str(tmp_path / "contained.sock")
+    contained = subprocess.Popen(["unshare", "--net", sys.executable, "-c", CONTAINED, path])
+    try:
+        wait_for(lambda: procfs.unix_listeners(path))
+        assert procfs.owners(procfs.unix_listeners(path)) == [contained.pid]
+        with socket.socket(socket.AF_UNIX) as outside:
+            outside.connect(path)
+            wait_for(lambda: procfs.count_unix_connections(path) == 1)
+        wait_for(lambda: procfs.count_unix_connections(path) == 0)
+    finally:
+        contained.kill()
+        contained.wait()
 
 
 def saturate(running: Any) -> saturation.Saturation:

@@ -186,7 +186,7 @@ def settings_sources(pid: int) -> list[tuple[str, Mapping[str, Any]]]:
     file = arguments.get("config") or by_environment.get("config") or "./gunicorn.conf.py"
     path = Path(str(file).partition("file:")[2] or str(file))
     working = procfs.link(pid, "cwd") or "/"
-    by_file = told.parse_configuration_file(procfs.read(Path(working) / path))
+    by_file = told.parse_configuration_file(procfs.read(procfs.seen_by(pid, Path(working) / path)))
     return [
         ("command line", arguments),
         ("GUNICORN_CMD_ARGS", by_environment),
@@ -199,7 +199,7 @@ def versions(pid: int) -> dict[str, str]:
     found = {}
     words = procfs.command_line(pid)
     prefix = procfs.environment(pid).get("VIRTUAL_ENV") or str(Path(words[0]).parent.parent if words else "/")
-    for information in Path(prefix).glob("lib/python*/site-packages/*.dist-info"):
+    for information in procfs.seen_by(pid, prefix).glob("lib/python*/site-packages/*.dist-info"):
         name, _, version = information.name[: -len(".dist-info")].rpartition("-")
         if name.lower().replace("-", "_") in PACKAGES:
             found[name.lower().replace("-", "_")] = version

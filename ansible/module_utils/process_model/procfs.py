@@ -8,7 +8,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -86,11 +86,16 @@ def threads(pid: int) -> list[int]:
 
 
 def link(pid: int, name: str) -> str | None:
-    """Where /proc/<pid>/cwd or exe points to."""
+    """Where /proc/<pid>/cwd, exe or ns/net points to."""
     try:
         return os.readlink(PROC / str(pid) / name)
     except OSError:
         return None
+
+
+def seen_by(pid: int, path: str | Path) -> Path:
+    """Where this process finds what is `path` to that one: a container has a root of its own."""
+    return PROC / str(pid) / "root" / str(path).lstrip("/")
 
 
 def user_id(pid: int) -> int | None:
@@ -131,32 +136,35 @@ def socket_inodes(pid: int) -> dict[str, int]:
     return found
 
 
-def parse_unix(text: str) -> list[tuple[str, str, str]]:
-    """(inode, state, path) of every named Unix socket in the text of /proc/net/unix."""
-    found = []
-    for line in text.splitlines()[1:]:
-        fields = line.split(None, 7)
-        if len(fields) == 8:
-            found.append((fields[6], fields[5], fields[7]))
-    return found
+def unix_sockets(path: str) -> Iterator[list[str]]:
+    """The fields of every line of /proc/net/unix with this path: Num RefCount Protocol Flags Type St Inode Path.
+
+    Of each network namespace once, since a container has one of its own, and a path that is mounted into it the same
+    sockets.
+    """
+    seen = set()
+    for entry in PROC.iterdir():
+        namespace = link(int(entry.name), "ns/net") if entry.name.isdigit() else None
+        if namespace is None or namespace in seen:
+            continue
+        lines = read(entry / "net" / "unix").splitlines()
+        if lines:  # a process that has just ended shows nothing: another one of its namespace is asked
+            seen.add(namespace)
+        for line in lines[1:]:
+            fields = line.split(None, 7)
+            if len(fields) == 8 and fields[7] == path:
+                yield fields
 
 
 def unix_listeners(path: str) -> set[str]:
     """Inodes of the sockets that listen at `path`: several, where a file was replaced while someone still listened."""
     # The flag __SO_ACCEPTCON (0x10000) marks a listening socket.
-    found = set()
-    for line in read(PROC / "net" / "unix").splitlines()[1:]:
-        fields = line.split(None, 7)
-        if len(fields) == 8 and fields[7] == path and int(fields[3], 16) & 0x10000:
-            found.add(fields[6])
-    return found
+    return {fields[6] for fields in unix_sockets(path) if int(fields[3], 16) & 0x10000}
 
 
 def unix_connections(path: str) -> set[str]:
     """Inodes of the server's ends of the connections to `path`."""
-    return {
-        inode for inode, state, where in parse_unix(read(PROC / "net" / "unix")) if where == path and state == CONNECTED
-    }
+    return {fields[6] for fields in unix_sockets(path) if fields[5] == CONNECTED}
 
 
 def count_unix_connections(path: str) -> int:
@@ -170,11 +178,11 @@ def decode_address(text: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(b"".join(words))), int(port, 16)
 
 
-def tcp_listeners() -> dict[str, tuple[str, int]]:
-    """Inode -> (address, port) of every listening TCP socket."""
+def tcp_listeners(pid: int | None = None) -> dict[str, tuple[str, int]]:
+    """Inode -> (address, port) of every listening TCP socket, in the network namespace of a process or of this one."""
     found = {}
     for name in ("tcp", "tcp6"):
-        for line in read(PROC / "net" / name).splitlines()[1:]:
+        for line in read(PROC / str(pid or "self") / "net" / name).splitlines()[1:]:
             fields = line.split()
             if len(fields) > 9 and fields[3] == LISTEN:
                 found[fields[9]] = decode_address(fields[1])
@@ -183,9 +191,11 @@ def tcp_listeners() -> dict[str, tuple[str, int]]:
 
 def listening_addresses(pids: Iterable[int]) -> list[str]:
     """`address:port` of every TCP socket that one of the processes listens on."""
-    listeners = tcp_listeners()
-    held = {inode for pid in pids for inode in socket_inodes(pid)}
-    return sorted(f"{address}:{port}" for inode, (address, port) in listeners.items() if inode in held)
+    found = set()
+    for pid in pids:
+        held = socket_inodes(pid)
+        found |= {f"{address}:{port}" for inode, (address, port) in tcp_listeners(pid).items() if inode in held}
+    return sorted(found)
 
 
 def owners(inodes: set[str]) -> list[int]:
