@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -22,6 +22,10 @@ setup: ## Virtual environment and the packages that the lab needs
 
 staging: lab-up ## Start the lab, deploy staging, verify it (the main job)
 	ansible-playbook site.yml -l staging
+
+explain: ## Each setting of a host and where it comes from: make explain HOST=staging-api1
+	@tools/setup.sh venv
+	@ansible-playbook ansible/playbooks/explain.yml -l $(or $(HOST),staging)
 
 verify: ## Say what really runs on staging, and fail where it is not what should run
 	@tools/setup.sh venv

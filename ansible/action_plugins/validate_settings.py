@@ -11,12 +11,15 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+from ansible.utils.display import Display
 
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
 from process_model import settings
+from process_model.report import columns
 
+display = Display()
 ROLES = Path(__file__).resolve().parent.parent / "roles"
 PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE)
 
@@ -61,6 +64,13 @@ class ActionModule(ActionBase):
         directory = variables.get("inventory_dir")
         services = [service for service in settings.SERVICES if service in variables["group_names"]]
         resolved, unresolved = self.resolve(variables)
+        if self._task.args.get("explain"):
+            given = {name for name in variables if name.startswith("plane_")}
+            roles = (*services, settings.RELEASE)
+            where = Path(directory) if directory else None
+            table = settings.explain(resolved, given, read_defaults(), read_specs(), roles, where)
+            for line in columns([("SETTING", "FROM", "VALUE"), *table]):
+                display.display(line)
         problems = settings.validate(
             resolved, read_specs(), services, Path(directory) if directory else None, unresolved
         )

@@ -17,6 +17,10 @@ options:
     description: Refuse a run that spans two environments and look at nothing else, for the night.
     type: bool
     default: false
+  explain:
+    description: Also print the value of each setting of this host, and where it comes from.
+    type: bool
+    default: false
 author: Plane infrastructure (@makeplane)
 """
 

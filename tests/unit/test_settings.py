@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from process_model.settings import environments_spanned, is_pattern, parse_size, validate
+from process_model.settings import environments_spanned, explain, is_pattern, parse_size, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "ansible" / "roles"
@@ -179,6 +179,27 @@ def test_the_file_and_line_to_change_are_named(tmp_path: Path) -> None:
     (folder / "api.yml").write_text("---\nplane_api_workers: 2\nplane_api_threads: 0\n")
     (found,) = validate(settings(plane_api_threads=0), SPECS, ["plane_api"], tmp_path / "community")
     assert found.where == "inventories/community/group_vars/community/api.yml:3"
+
+
+def test_each_value_says_where_it_comes_from_and_no_secret_is_shown(tmp_path: Path) -> None:
+    inventory = tmp_path / "community"
+    (inventory / "group_vars/community").mkdir(parents=True)
+    (inventory / "group_vars/community/api.yml").write_text("---\nplane_api_worker_class: gthread\n")
+    key = settings()["plane_release_secret_key"]
+    given = {"plane_api_worker_class", "plane_api_queue", "plane_release_secret_key"}
+    found = {
+        name: (source, value)
+        for name, source, value in explain(
+            settings(plane_api_queue=5), given, DEFAULTS, SPECS, ("plane_api", "plane_release"), inventory
+        )
+    }
+    assert found["plane_api_worker_class"] == ("inventories/community/group_vars/community/api.yml:2", "gthread")
+    assert found["plane_api_threads"] == ("tier low (ansible/vars/tiers.yml)", "8")
+    assert found["plane_api_timeout"] == ("default (ansible/roles/plane_api/defaults/main.yml)", "30")
+    assert found["plane_api_queue"][0].startswith("the command line (-e)")
+    assert found["plane_api_slots"][1] == "null"
+    assert key not in str(found)
+    assert not any(name.startswith("plane_graphql") for name in found)
 
 
 def test_sizes_are_whole_numbers_of_binary_units() -> None:

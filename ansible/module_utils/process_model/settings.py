@@ -121,8 +121,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def where_set(variable: str, environment: str, inventory: Path | None, role: str) -> str:
-    """`file:line` of the variable in the inventory; where nobody sets it, the file in which to set it."""
+def line_of(variable: str, inventory: Path | None) -> str | None:
+    """`file:line` of the variable in the inventory; None where nobody sets it there."""
     if inventory is not None:
         pattern = re.compile(rf"^\s*{re.escape(variable)}\s*:")
         for path in sorted(
@@ -131,10 +131,45 @@ def where_set(variable: str, environment: str, inventory: Path | None, role: str
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if pattern.match(line):
                     return f"inventories/{inventory.name}/{path.relative_to(inventory)}:{number}"
-    return (
+    return None
+
+
+def where_set(variable: str, environment: str, inventory: Path | None, role: str) -> str:
+    """`file:line` of the variable in the inventory; where nobody sets it, the file in which to set it."""
+    return line_of(variable, inventory) or (
         f"inventories/{environment}/group_vars/{environment}/ "
         f"(not set there; the default is in ansible/roles/{role}/defaults/main.yml, -e overrides both)"
     )
+
+
+def explain(
+    variables: Mapping[str, Any],
+    given: Iterable[str],
+    defaults: Mapping[str, Any],
+    specs: Specs,
+    roles: Iterable[str],
+    inventory: Path | None,
+) -> list[tuple[str, str, str]]:
+    """(variable, where its value comes from, the value) of every setting of the roles; a secret's value is not shown.
+
+    variables: of one host, templates resolved. given: names that its inventory or the command line sets. defaults: the
+    roles' defaults as they are written, which say what comes from the tier.
+    """
+    given = set(given)
+    found = []
+    for role in roles:
+        for name in specs[role]:
+            value = variables.get(name)
+            if name in given:
+                source = line_of(name, inventory) or "the command line (-e), or a host's or group's other variables"
+            elif "plane_tiers[" in str(defaults.get(name)):
+                source = f"tier {variables.get(f'{role}_tier')} (ansible/vars/tiers.yml)"
+            else:
+                source = f"default (ansible/roles/{role}/defaults/main.yml)"
+            hidden = name in SECRETS or (name.endswith("_variables") and value)
+            shown = "(hidden)" if hidden else "null" if value is None else str(normal(value))
+            found.append((name, source, shown))
+    return found
 
 
 class Checker:
