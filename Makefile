@@ -31,7 +31,8 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 	@tools/setup.sh venv
 	ansible-playbook ansible/playbooks/verify.yml -l staging
 
-test: lint test-unit lab-up ## Pass every test; those with hosts two at a time, each with hosts of its own
+test: setup ## Pass every test; those with hosts two at a time, each with hosts of its own
+	$(MAKE) --no-print-directory --jobs=2 lint test-unit
 	$(MAKE) --no-print-directory --jobs=2 test-lab test-faults test-molecule
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab

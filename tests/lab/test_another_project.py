@@ -122,7 +122,13 @@ def test_another_project_runs_as_a_directory_an_archive_and_a_git_url(
 
 
 def test_releases_that_no_colour_names_are_pruned(deploy: Any, shop: Path, api2: Host) -> None:
-    """Plane was here before the shop: with one release kept, only what a colour names stays beside it."""
-    deploy(str(shop), plane_release_kept=1)
+    """The shop is the newest, Plane was here before it: with two kept, what is older goes unless a colour names it."""
+    older = "/srv/plane/releases/older"
+    api2.run(f"mkdir -p {older} && echo '{{}}' >{older}/release.json && touch -d '1 year ago' {older}/release.json")
+    before = set(api2.run("ls /srv/plane/releases").split())
+    deploy(str(shop), plane_release_kept=2)
     named = set(api2.run("for link in /etc/plane-*/*/release; do basename $(readlink -f $link); done").split())
-    assert set(api2.run("ls /srv/plane/releases").split()) <= named | {api2.run("ls -t /srv/plane/releases").split()[0]}
+    left = set(api2.run("ls /srv/plane/releases").split())
+    assert "older" in before - left
+    assert named <= left
+    assert len(left - named) <= 2
