@@ -78,7 +78,8 @@ chaos: staging ## Break what a host needs while it serves, and print what client
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)
 
-size: setup ## What a process model takes, what fits and who waits, by the proposal's figures and by measured ones
+size: ## What a process model takes, what fits and who waits, by the proposal's figures and by measured ones
+	@tools/setup.sh venv
 	@$(with_helpers) tools/size.py $(ARGS)
 
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from process_model import sizing
 from process_model.report import columns
 from process_model.settings import parse_size
 
-TIERS = Path(__file__).resolve().parent.parent / "ansible" / "vars" / "tiers.yml"
-# Of ansible/roles/plane_api: the page description.
-HEAVY_SLOTS = "2"
+ANSIBLE = Path(__file__).resolve().parent.parent / "ansible"
+TIERS = ANSIBLE / "vars" / "tiers.yml"
+DEFAULTS = ANSIBLE / "roles" / "plane_api" / "defaults" / "main.yml"
 
 
 def payloads(text: str) -> dict[int, float]:
@@ -65,14 +65,10 @@ def rows(found: list[dict[str, Any]]) -> list[list[str]]:
 
 def waiting_lines(rate: float, seconds: float, model: sizing.Model, replicas: int) -> list[str]:
     """What a queue in front of all slots does, and what one step more of each kind would do."""
-    threads, workers = (
-        sizing.Model(model.workers, model.threads + 2),
-        sizing.Model(model.workers + 1, model.threads),
-    )
     steps = [
         ("as it is", model.all_slots * replicas),
-        ("2 threads more for each worker", threads.all_slots * replicas),
-        ("one worker more", workers.all_slots * replicas),
+        ("2 threads more for each worker", replace(model, threads=model.threads + 2).all_slots * replicas),
+        ("one worker more", replace(model, workers=model.workers + 1).all_slots * replicas),
         ("one replica more", model.all_slots * (replicas + 1)),
     ]
     table = [["", "slots", "busy", "wait at all", "99 % wait up to"]]
@@ -86,13 +82,15 @@ def waiting_lines(rate: float, seconds: float, model: sizing.Model, replicas: in
 
 def main() -> None:
     tiers = yaml.safe_load(TIERS.read_text(encoding="utf-8"))["plane_tiers"]
+    routes = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["plane_api_heavy_routes"]
+    heavy_slots = str(sum(route["slots"] for route in routes))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tier", choices=sorted(tiers), default="low")
     parser.add_argument("--memory", help="limit of a host, for example 2GiB (default: the tier's)")
     parser.add_argument("--workers", type=int, help="default: the tier's")
     parser.add_argument("--threads", type=int, help="default: the tier's")
     parser.add_argument("--replicas", type=int, help="hosts of the service (default: the tier's least)")
-    parser.add_argument("--heavy-slots", default=HEAVY_SLOTS, help="slots of the heavy routes, or none: no bound")
+    parser.add_argument("--heavy-slots", default=heavy_slots, help="slots of the heavy routes, or none: no bound")
     parser.add_argument("--payload", default="5MiB", help="of a heavy answer: 5MiB, or 1MiB:0.8,25MiB:0.2")
     parser.add_argument("--preload", action="store_true", help="the application is loaded before the fork")
     parser.add_argument("--rate", type=float, help="requests a second, of all replicas")

@@ -62,18 +62,16 @@ class ActionModule(ActionBase):
         if self._task.args.get("environments_alone"):
             return {**result, "changed": False}
         directory = variables.get("inventory_dir")
+        inventory = Path(directory) if directory else None
         services = [service for service in settings.SERVICES if service in variables["group_names"]]
         resolved, unresolved = self.resolve(variables)
         if self._task.args.get("explain"):
             given = {name for name in variables if name.startswith("plane_")}
             roles = (*services, settings.RELEASE)
-            where = Path(directory) if directory else None
-            table = settings.explain(resolved, given, read_defaults(), read_specs(), roles, where)
+            table = settings.explain(resolved, given, read_defaults(), read_specs(), roles, inventory)
             for line in columns([("SETTING", "FROM", "VALUE"), *table]):
                 display.display(line)
-        problems = settings.validate(
-            resolved, read_specs(), services, Path(directory) if directory else None, unresolved
-        )
+        problems = settings.validate(resolved, read_specs(), services, inventory, unresolved)
         result.update(
             changed=False,
             failed=bool(problems),

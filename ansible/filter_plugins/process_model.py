@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
 from process_model import recycling, rotation, watch
+from process_model.compare import settings_folder
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
 from process_model.settings import parse_size
@@ -64,8 +65,7 @@ def rotation_plan(settings: dict[str, Any], service: str, environment: str) -> d
     try:
         return rotation.make_plan(service, settings).to_dict()
     except ValueError as error:
-        where = f"inventories/{environment}/group_vars/{environment}/"
-        raise AnsibleFilterError(f"{error}. Change it in {where}") from None
+        raise AnsibleFilterError(f"{error}. Change it in {settings_folder(environment)}") from None
 
 
 class FilterModule:

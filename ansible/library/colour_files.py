@@ -156,7 +156,9 @@ def main() -> None:
                     point_link(link, Path(target))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or directory}: {error.strerror or error}")
-    module.exit_json(changed=changed or bool(written), written=sorted(set(written)), diff=differences)
+    module.exit_json(
+        changed=changed or bool(written), written=sorted(set(written)), diff=differences if module._diff else []
+    )
 
 
 if __name__ == "__main__":

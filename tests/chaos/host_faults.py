@@ -33,6 +33,8 @@ SITE = "site.yml"
 class HostFault:
     """may_see: what clients may count beside right answers; nothing else, and no acknowledged write is lost.
 
+    downloads_may_see: what the clients that download 5 MB may count beside that: they share a queue that has an end.
+
     said: words of `plane-process-model status` while the fault is there; None where it is not asked, empty where all
     has to be as it should be. recovery: by itself, or with the next run of site.yml.
     """
@@ -40,6 +42,7 @@ class HostFault:
     name: str
     inject: str
     may_see: tuple[str, ...] = ()
+    downloads_may_see: tuple[str, ...] = ()
     said: str | None = None
     undo: str = ""
     recovery: str = ITSELF
@@ -231,6 +234,7 @@ HOST_FAULTS = [
         "curl --silent --parallel --parallel-immediate --parallel-max 300 --output /dev/null -H 'X-Api-Key: lab-ada' "
         "\"http://$ADDRESS:$PORT/api/workspaces/lab/projects/00000000-0000-0000-0000-000000000001/pages/"
         "00000000-0000-0000-0000-0000000007d1/description/?[1-500]\" || true",
+        downloads_may_see=REFUSED,
     ),
     HostFault(
         "views that do not return, while the instance is replaced",

@@ -16,7 +16,6 @@ POINTS = (
     "Say what differs",
     "Write the files that start",
     "Write the environment of",
-    "Write the fingerprint of",
     "Start ",
     "Verify, while it has no traffic",
     "Switch the traffic",

@@ -258,7 +258,6 @@ accepted.recv(1)
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network namespace")
 def test_a_socket_of_another_network_namespace_is_found(tmp_path: Path, wait_for: Callable[..., None]) -> None:
     path = str(tmp_path / "contained.sock")
     contained = subprocess.Popen(["unshare", "--net", sys.executable, "-c", CONTAINED, path])
@@ -272,6 +271,22 @@ def test_a_socket_of_another_network_namespace_is_found(tmp_path: Path, wait_for
     finally:
         contained.kill()
         contained.wait()
+
+
+def test_it_is_still_found_when_another_process_of_its_namespace_has_ended(
+    tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    path = str(tmp_path / "contained.sock")
+    first = subprocess.Popen(["unshare", "--net", "--fork", sys.executable, "-c", CONTAINED, path])
+    wait_for(lambda: procfs.owners(procfs.unix_listeners(path)))
+    (second,) = procfs.owners(procfs.unix_listeners(path))
+    try:
+        assert second != first.pid
+        first.kill()
+        first.wait()
+        assert procfs.owners(procfs.unix_listeners(path)) == [second]
+    finally:
+        os.kill(second, signal.SIGKILL)
 
 
 def saturate(running: Any) -> saturation.Saturation:

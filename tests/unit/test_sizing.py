@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,8 +166,7 @@ COSTS = st.builds(
 @given(MODELS, COSTS)
 def test_more_of_anything_never_takes_less(model: Model, costs: Coefficients) -> None:
     def peak(**changed: Any) -> float:
-        given_ = {name: getattr(model, name) for name in ("workers", "threads", "heavy_payloads", "payload", "preload")}
-        return memory(Model(**{**given_, **changed}), costs).peak
+        return memory(replace(model, **changed), costs).peak
 
     size = model.largest
     assert peak(workers=model.workers + 1) >= peak()

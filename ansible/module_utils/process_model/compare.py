@@ -9,7 +9,11 @@ from typing import Any
 from . import recycling
 
 DEPLOY = "run site.yml: it prepares, verifies and switches to a fresh colour"
-INVENTORY = "put the setting into inventories/{environment}/group_vars/{environment}/ and run site.yml"
+
+
+def settings_folder(environment: str) -> str:
+    """Where an environment's settings are, for the person who changes one."""
+    return f"inventories/{environment}/group_vars/{environment}/"
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def compare_files(wanted: Mapping[str, str], found: Mapping[str, str | None], en
                 desired=digest,
                 observed=found.get(path),
                 message=f"{path} {state} (edited by hand, or the inventory changed): "
-                + INVENTORY.format(environment=environment),
+                f"put the setting into {settings_folder(environment)} and run site.yml",
             )
         )
     return mismatches

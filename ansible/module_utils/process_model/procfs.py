@@ -9,6 +9,7 @@ import re
 import struct
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -142,18 +143,33 @@ def unix_sockets(path: str) -> Iterator[list[str]]:
     Of each network namespace once, since a container has one of its own, and a path that is mounted into it the same
     sockets.
     """
-    seen = set()
-    for entry in PROC.iterdir():
-        namespace = link(int(entry.name), "ns/net") if entry.name.isdigit() else None
-        if namespace is None or namespace in seen:
-            continue
-        lines = read(entry / "net" / "unix").splitlines()
-        if lines:  # a process that has just ended shows nothing: another one of its namespace is asked
-            seen.add(namespace)
-        for line in lines[1:]:
+    for text in _unix_tables():
+        for line in text.splitlines()[1:]:
             fields = line.split(None, 7)
             if len(fields) == 8 and fields[7] == path:
                 yield fields
+
+
+def _unix_tables(tries: int = 5) -> list[str]:
+    """The text of /proc/net/unix of every network namespace."""
+    for _ in range(tries):
+        texts = [read(PROC / str(pid) / "net" / "unix") for pid in _one_of_each_namespace(int(time.monotonic()))]
+        if all(texts):
+            break
+        # A process that has ended shows nothing: another one of its namespace is asked, if there is one.
+        _one_of_each_namespace.cache_clear()
+    return texts
+
+
+@lru_cache(maxsize=1)
+def _one_of_each_namespace(second: int) -> list[int]:
+    """The oldest process of every network namespace, looked up once a second: who drains a colour asks every 20 ms."""
+    found: dict[str, int] = {}
+    for pid in sorted(int(name) for name in os.listdir(PROC) if name.isdigit()):
+        namespace = link(pid, "ns/net")
+        if namespace:
+            found.setdefault(namespace, pid)
+    return list(found.values())
 
 
 def unix_listeners(path: str) -> set[str]:
@@ -187,6 +203,14 @@ def tcp_listeners(pid: int | None = None) -> dict[str, tuple[str, int]]:
             if len(fields) > 9 and fields[3] == LISTEN:
                 found[fields[9]] = decode_address(fields[1])
     return found
+
+
+def is_every_interface(address: str) -> bool:
+    """Whether who listens there takes connections on every interface: 0.0.0.0 or ::, however it is written."""
+    try:
+        return ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        return False
 
 
 def listening_addresses(pids: Iterable[int]) -> list[str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import procfs
+from .compare import settings_folder
 from .releases import kind_of
 from .rotation import parse_window
 from .state import WARM_WORKER_BYTES
@@ -137,7 +139,7 @@ def line_of(variable: str, inventory: Path | None) -> str | None:
 def where_set(variable: str, environment: str, inventory: Path | None, role: str) -> str:
     """`file:line` of the variable in the inventory; where nobody sets it, the file in which to set it."""
     return line_of(variable, inventory) or (
-        f"inventories/{environment}/group_vars/{environment}/ "
+        f"{settings_folder(environment)} "
         f"(not set there; the default is in ansible/roles/{role}/defaults/main.yml, -e overrides both)"
     )
 
@@ -347,8 +349,8 @@ class Checker:
     def address(self, service: str) -> None:
         name = f"{service}_listen_address"
         address = str(self.variables.get(name))
-        wide = ("0.0.0.0", "::", "*", "[::]")  # noqa: S104 - compared, not bound
-        if address in wide and not self.variables.get(f"{service}_listen_wide"):
+        wide = address == "*" or procfs.is_every_interface(address.strip("[]"))
+        if wide and not self.variables.get(f"{service}_listen_wide"):
             self.refuse(name, f"one address of the host, or {service}_listen_wide: true for every interface")
 
     def ports(self, services: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 MIB = 1 << 20
@@ -202,8 +202,7 @@ def most_threads(limit: int, model: Model, costs: Coefficients) -> int:
 
     def fits(threads: int) -> bool:
         heavy = None if model.heavy_slots is None else min(model.heavy_slots, model.workers * threads)
-        tried = Model(**{**_given(model), "threads": threads, "slots": None, "heavy_slots": heavy})
-        return memory(tried, costs).peak <= limit
+        return memory(replace(model, threads=threads, slots=None, heavy_slots=heavy), costs).peak <= limit
 
     return _most(1, MOST_THREADS, fits)
 
@@ -211,13 +210,7 @@ def most_threads(limit: int, model: Model, costs: Coefficients) -> int:
 def most_heavy_slots(limit: int, model: Model, costs: Coefficients) -> int:
     """The most slots for heavy routes with which the peak fits; -1 where not even none does."""
     check_whole("limit", limit, 1, MOST_BYTES)
-    return _most(
-        0, model.all_slots, lambda slots: memory(Model(**{**_given(model), "heavy_slots": slots}), costs).peak <= limit
-    )
-
-
-def _given(model: Model) -> dict[str, Any]:
-    return {each.name: getattr(model, each.name) for each in fields(model)}
+    return _most(0, model.all_slots, lambda slots: memory(replace(model, heavy_slots=slots), costs).peak <= limit)
 
 
 @dataclass(frozen=True)

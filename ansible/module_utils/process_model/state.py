@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours, compare, journal, lock, observe, procfs, releases, saturation
+from . import admission, colours, compare, journal, lock, observe, procfs, releases, saturation, sizing
 from .compare import Mismatch
 
-# Of real Plane: a worker after its first requests. Used before there is an instance to measure.
-WARM_WORKER_BYTES = 140 * 1024 * 1024
+# A worker after its first requests. Used before there is an instance to measure.
+WARM_WORKER_BYTES = int(sizing.MEASURED.warm)
 
 # How long workers may take to be there after the first of them has answered.
 WORKERS_SECONDS = 10.0
@@ -425,7 +425,7 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     service = str(desired["service"])
     door = desired["front_door"]
     prefix = service.replace("-", "_")
-    where = f"inventories/{desired['environment']}/group_vars/{desired['environment']}/"
+    where = compare.settings_folder(desired["environment"])
     found = []
     if desired["recycling"]["refusal"]:
         found.append(f"{desired['recycling']['refusal']}. Change it in {where}")
@@ -437,7 +437,7 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
             f"Allowed: an address of it. Change it in {where}"
         )
     for inode, (address, port) in procfs.tcp_listeners().items():
-        if port != door["port"] or address not in (door["address"], "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        if port != door["port"] or not (address == door["address"] or procfs.is_every_interface(address)):
             continue
         for pid in procfs.owners({inode}):
             unit = next(iter(procfs.cgroup_of(pid).values()), "")
