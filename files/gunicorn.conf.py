@@ -7,7 +7,8 @@ It works with any application: one that is not Django has no URLconf to load. Re
     GUNICORN_PRELOAD      auto, true or false (default). auto: load the application before the fork where the check
                           below allows it, and say in the log why not. true: refuse to start where it does not.
     GUNICORN_APPLICATION  module:object that gunicorn runs; the entrypoint exports it. Preload has to know it.
-    GUNICORN_WARM_UP      modules, separated by blanks, that a worker imports before it serves: what views import late.
+    GUNICORN_WARM_UP      separated by blanks: modules that a worker imports before it serves (what views import late),
+                          and paths, which begin with a slash, that it asks itself (WSGI only; any answer will do).
     GUNICORN_ISOLATE_REQUESTS
                           true or false (default). true: with gthread, each request runs in a context of its own.
     GUNICORN_BIND         where gunicorn listens; a Unix socket is reached by admission alone.
@@ -20,6 +21,7 @@ On SIGHUP gunicorn reads this file again; what was decided about preload stays. 
 from __future__ import annotations
 
 import contextvars
+import functools
 import gc
 import importlib
 import os
@@ -30,6 +32,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
+from wsgiref.util import setup_testing_defaults
 
 # The decision of this process, for the next time that it reads this file: "<pid>:on" or "<pid>:off".
 DECIDED = "GUNICORN_PRELOAD_DECIDED"
@@ -50,16 +53,91 @@ if os.environ.get("GUNICORN_BIND", "").startswith("unix:"):
     secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 
+# The longest that a worker waits, before it serves, for what it opens and asks: a database may not answer at all.
+OPENING_SECONDS = 5.0
+
+
+def warm_up_words(paths: bool) -> list[str]:
+    """The paths of GUNICORN_WARM_UP, or its modules."""
+    return [word for word in os.environ.get("GUNICORN_WARM_UP", "").split() if word.startswith("/") == paths]
+
+
+def django_settings() -> Any:
+    """Django's settings, or nothing where the application is another or has none yet."""
+    settings = importlib.import_module("django.conf").settings if "django" in sys.modules else None
+    return settings if settings is not None and settings.configured else None
+
+
 def warm_up() -> None:
     """Load what Django leaves to the first request: the URLconf with all views, and the modules of GUNICORN_WARM_UP."""
-    for module in os.environ.get("GUNICORN_WARM_UP", "").split():
+    for module in warm_up_words(paths=False):
         importlib.import_module(module)
-    if "django" not in sys.modules:
-        return
-    settings = importlib.import_module("django.conf").settings
-    if settings.configured and getattr(settings, "ROOT_URLCONF", None):
+    settings = django_settings()
+    if settings is not None and getattr(settings, "ROOT_URLCONF", None):
         # Reading it walks through every include.
         _ = importlib.import_module("django.urls").get_resolver().reverse_dict
+
+
+def open_once() -> None:
+    """Open each cache and database once, as a first request would: their clients are imported with that. And close."""
+    settings = django_settings()
+    if settings is None:
+        return
+    caches = importlib.import_module("django.core.cache").caches
+    connections = importlib.import_module("django.db").connections
+    try:
+        for alias in settings.CACHES:
+            caches[alias].get("warm-up")
+        for alias in connections:
+            # What Django puts there when an application has no database.
+            if connections.settings[alias]["ENGINE"] != "django.db.backends.dummy":
+                connections[alias].ensure_connection()
+    finally:
+        caches.close_all()
+        connections.close_all()
+
+
+def ask(application: Callable[..., Any], path: str) -> None:
+    """One GET of the path, without a server in between. Whatever it answers, what the answer takes is loaded."""
+    allowed = getattr(django_settings(), "ALLOWED_HOSTS", [])
+    name, _, query = path.partition("?")
+    environ = {
+        "PATH_INFO": name,
+        "QUERY_STRING": query,
+        "HTTP_HOST": next((host for host in allowed if not host.startswith(("*", "."))), "localhost"),
+        "wsgi.multithread": True,
+    }
+    setup_testing_defaults(environ)
+    answer = application(environ, lambda status, headers, *further: lambda data: None)
+    try:
+        for _ in answer:
+            pass
+    finally:
+        getattr(answer, "close", lambda: None)()
+
+
+def warm_up_in_worker(worker: Any) -> None:
+    """What must not be done before the fork, as it opens connections: in a thread of its own, whose connections these
+    are, and bounded in time. None of it keeps a worker from serving: the first request tries again."""
+
+    def steps() -> None:
+        paths = warm_up_words(paths=True) if worker.cfg.worker_class_str == "gthread" else []
+        for name, step in [("open caches and databases", open_once)] + [
+            (f"ask {path}", functools.partial(ask, worker.wsgi, path)) for path in paths
+        ]:
+            try:
+                step()
+            except Exception as error:
+                worker.log.warning("Worker %s could not %s: %s: %s", worker.pid, name, type(error).__name__, error)
+
+    # Half of the time after which gunicorn takes a silent worker for stuck; 0 is never.
+    most = min(OPENING_SECONDS, worker.timeout or OPENING_SECONDS)
+    thread = threading.Thread(target=steps, name="warm-up", daemon=True)
+    thread.start()
+    thread.join(most)
+    if thread.is_alive():
+        worker.log.warning("Worker %s serves although its caches, databases or paths did not answer within %.1f s",
+                           worker.pid, most)  # fmt: skip
 
 
 def descriptors() -> dict[int, str]:
@@ -240,6 +318,7 @@ def post_worker_init(worker: Any) -> None:
     began = time.monotonic()
     try:
         warm_up()
+        warm_up_in_worker(worker)
     except Exception:
         # A release that does not load must not start. But a service that runs must not end because one of its workers
         # was replaced while, say, the database was away: Django tries again with the first request.

@@ -82,11 +82,42 @@ PROJECT = {
     """,
     "plane/__init__.py": "",
     "plane/settings.py": """
+        import os
         SECRET_KEY = "only for tests"
-        ALLOWED_HOSTS = ["*"]
+        ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "*").split(",")
         ROOT_URLCONF = "plane.urls"
         SECURE_PROXY_SSL_HEADER = None
         MIDDLEWARE = []
+        CACHES = {"default": {"BACKEND": "plane.stores.Cache"}}
+        DATABASES = {"default": {"ENGINE": "plane.stores", "NAME": ":memory:"}}
+    """,
+    "plane/stores/__init__.py": """
+        import os, time
+        from django.core.cache.backends.dummy import DummyCache
+        def opened(what):
+            with open(f"opened-{what}", "a") as file:
+                print(os.getpid(), file=file)
+            if os.environ.get("TROUBLE") == f"{what} is away":
+                raise ConnectionError(f"{what} is away")
+            if os.environ.get("TROUBLE") == f"{what} does not answer":
+                time.sleep(600)
+        class Cache(DummyCache):
+            def get(self, key, default=None, version=None):
+                opened("cache")
+                return default
+    """,
+    "plane/stores/base.py": """
+        import os
+        from django.db.backends.sqlite3 import base
+        from plane import stores
+        class DatabaseWrapper(base.DatabaseWrapper):
+            def get_new_connection(self, parameters):
+                stores.opened("database")
+                return super().get_new_connection({"database": ":memory:", "check_same_thread": False})
+            def close(self):
+                with open("closed-database", "a") as file:
+                    print(os.getpid(), file=file)
+                super().close()
     """,
     "plane/load.py": """
         import os, socket, threading, time
@@ -124,7 +155,8 @@ PROJECT = {
             print(os.getpid(), file=loaded)
         from django.urls import include, path
         from plane import views
-        urlpatterns = [path("", views.health), path("about/", views.about), path("sleep/", views.sleep),
+        urlpatterns = [path("", views.health), path("about/", views.about), path("asked/", views.asked),
+                       path("sleep/", views.sleep),
                        path("late/", include("plane.late"))]
     """,
     "plane/late.py": """
@@ -143,6 +175,12 @@ PROJECT = {
         from django.http import JsonResponse
         def health(request):
             return JsonResponse({"status": "OK"})
+        def asked(request):
+            with open(f"asked-at-{request.get_host()}", "a") as asked:
+                print(os.getpid(), file=asked)
+            if "fail" in request.GET:
+                raise RuntimeError("as asked")
+            return JsonResponse({})
         def about(request):
             return JsonResponse({
                 "kind": type(request).__name__, "pid": os.getpid(), "scheme": request.scheme, "path": request.path,

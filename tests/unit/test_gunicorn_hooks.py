@@ -106,6 +106,59 @@ def test_named_modules_are_imported_too(python: str, tmp_path: Path) -> None:
         assert set(service.pids("warmed")) == service.workers()
 
 
+def test_a_worker_opens_each_cache_and_database_once_and_closes_it(
+    python: str, worker_class: str, tmp_path: Path
+) -> None:
+    """In the worker, not before the fork: what the master opens would be shared."""
+    settings = {"GUNICORN_WORKER_CLASS": worker_class, "GUNICORN_PRELOAD": "auto"}
+    with Service(python, tmp_path, settings) as service:
+        service.warm()
+        assert "preload on" in service.said()
+        assert sorted(service.pids("opened-cache")) == sorted(service.workers())
+        assert sorted(service.pids("opened-database")) == sorted(service.workers())
+        assert set(service.pids("closed-database")) == service.workers()
+
+
+@pytest.mark.parametrize("path", ["/asked/", "/asked/?fail"])
+def test_a_worker_asks_itself_the_named_paths(python: str, tmp_path: Path, path: str) -> None:
+    settings = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WARM_UP": f"plane.warm {path} /nowhere/"}
+    with Service(python, tmp_path, settings) as service:
+        service.warm()
+        assert set(service.pids("warmed")) == service.workers()
+        assert sorted(service.pids("asked-at-localhost")) == sorted(service.workers())
+
+
+def test_it_asks_in_the_name_of_a_host_that_the_application_allows(python: str, tmp_path: Path) -> None:
+    settings = {"GUNICORN_WARM_UP": "/asked/", "ALLOWED_HOSTS": ".example.org,plane.example.org,localhost"}
+    with Service(python, tmp_path, {"GUNICORN_WORKER_CLASS": "gthread", **settings}) as service:
+        service.warm()
+        assert set(service.pids("asked-at-plane.example.org")) == service.workers()
+
+
+@pytest.mark.parametrize("what", ["cache", "database"])
+def test_a_worker_serves_although_a_store_is_away(python: str, worker_class: str, tmp_path: Path, what: str) -> None:
+    """Also at the first start: the way back has to work while the database is away."""
+    settings = {"GUNICORN_WORKER_CLASS": worker_class, "TROUBLE": f"{what} is away"}
+    with Service(python, tmp_path, settings) as service:
+        service.warm()
+        assert f"could not open caches and databases: ConnectionError: {what} is away" in service.said()
+
+
+@pytest.mark.parametrize("what", ["cache", "database"])
+def test_a_store_that_does_not_answer_holds_a_worker_no_longer_than_gunicorn_would_wait(
+    python: str, worker_class: str, tmp_path: Path, what: str
+) -> None:
+    settings = {
+        "GUNICORN_WORKER_CLASS": worker_class,
+        "GUNICORN_TIMEOUT": "4",
+        "TROUBLE": f"{what} does not answer",
+    }
+    with Service(python, tmp_path, settings) as service:
+        service.warm()
+        assert "did not answer within 2.0 s" in service.said()
+        assert "WORKER TIMEOUT" not in service.said()
+
+
 def test_an_application_without_django_has_nothing_to_warm(python: str, tmp_path: Path) -> None:
     script = render().replace("plane.wsgi:application", "bare:application")
     settings = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_PRELOAD": "auto"}

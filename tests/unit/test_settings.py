@@ -79,6 +79,7 @@ def test_good_settings_are_let_through() -> None:
         ("plane_api_listen_address", "::", "plane_api_listen_wide: true"),
         ("plane_api_listen_address", "", "a value"),
         ("plane_api_health_path", "health", "begins with /"),
+        ("plane_api_warm_up", ["/api/users/me/", "plane views"], "without blanks"),
         ("plane_api_preload", "sometimes", "'auto', 'true', 'false'"),
         ("plane_api_change", "swap", "'start-first', 'stop-first'"),
         ("plane_api_tier", "huge", "'low', 'medium', 'high'"),
@@ -148,7 +149,8 @@ def test_a_variable_cannot_change_the_process_model_behind_the_inventorys_back(n
     assert "whose setting is plane_api_threads" in line
     (line,) = problems(**{name: {"GUNICORN_CMD_ARGS": "--threads 1"}})
     assert "unseen" in line
-    assert problems(**{name: {"GUNICORN_WARM_UP": "plane.warm"}}) == []
+    (line,) = problems(**{name: {"GUNICORN_WARM_UP": "plane.warm"}})
+    assert "whose setting is plane_api_warm_up" in line
 
 
 @pytest.mark.parametrize(

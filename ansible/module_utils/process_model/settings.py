@@ -84,10 +84,9 @@ OWNED = {
     "GUNICORN_GRACEFUL_TIMEOUT": "grace_seconds",
     "GUNICORN_PRELOAD": "preload",
     "GUNICORN_ISOLATE_REQUESTS": "isolate_requests",
+    "GUNICORN_WARM_UP": "warm_up",
     "PORT": "port",
 }
-# What gunicorn's hooks read and that does not touch the process model.
-FREE = {"GUNICORN_WARM_UP"}
 WHY_NOT = {
     "gevent": "the proposal's sizing and limits do not hold for it",
     "eventlet": "the proposal's sizing and limits do not hold for it",
@@ -272,7 +271,7 @@ class Checker:
 
     def owned_variables(self, name: str, service: str) -> None:
         for variable in sorted(self.variables.get(name) or {}):
-            if variable in OWNED or (variable.startswith("GUNICORN_") and variable not in FREE):
+            if variable in OWNED or variable.startswith("GUNICORN_"):
                 setting = (
                     f"{service}_{OWNED[variable]}"
                     if variable in OWNED
@@ -298,6 +297,8 @@ class Checker:
         self.address(service)
         if not str(value("health_path")).startswith("/"):
             self.refuse(f"{service}_health_path", "a path that begins with /")
+        if not all(re.match(r"(/\S*|[A-Za-z_][\w.]*)\Z", str(word)) for word in value("warm_up") or []):
+            self.refuse(f"{service}_warm_up", "paths that begin with / and names of modules, without blanks")
         try:
             parse_window(str(value("rotation_window")))
         except ValueError as error:
