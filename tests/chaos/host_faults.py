@@ -53,7 +53,10 @@ NEW_MASTER = "until pid=$(systemctl show -P MainPID $UNIT); [ $pid != 0 ] && [ $
 OTHER_WORKERS = (
     'until [ "$(pgrep -P $MASTER | xargs)" != "$before" ] && [ $(pgrep -cP $MASTER) = 2 ]; do sleep 0.05; done'
 )
-NEW_HAPROXY = 'until pgrep haproxy | grep -qvxF "$before" && ask 1; do sleep 0.05; done'
+NEW_HAPROXY = (
+    'until pgrep haproxy | grep -qvxF "$before" && curl --silent --fail --output /dev/null "http://$ADDRESS:$PORT/"; '
+    "do sleep 0.05; done"
+)
 # Python of the host, against its own front door; ends by itself.
 CLIENTS = """python3 - <<'END'
 import os, resource, socket, subprocess
