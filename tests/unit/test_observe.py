@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,22 @@ def test_it_is_still_found_when_another_process_of_its_namespace_has_ended(
 
 def saturate(running: Any) -> saturation.Saturation:
     return saturation.saturate(running.path, running.workers())
+
+
+@pytest.mark.parametrize(("restless_samples", "running"), [(0, 6), (10, 8), (10_000, 8)])
+def test_a_worker_that_waits_for_a_processor_is_not_counted_yet(
+    monkeypatch: pytest.MonkeyPatch, restless_samples: int, running: int
+) -> None:
+    """Two of its threads are about to read, but have no processor; a worker that serves others never rests."""
+    samples = itertools.count()
+
+    def count(pid: int, path: str) -> saturation.Counts:
+        number = next(samples)
+        waits = number < restless_samples
+        return saturation.Counts(6 if number < 5 else 8, 9, restless=waits)
+
+    monkeypatch.setattr(saturation, "count", count)
+    assert saturation._settle("", [1], time.monotonic() + 10)[1].running == running
 
 
 def test_filling_it_proves_what_each_worker_runs_at_once(

@@ -24,6 +24,7 @@ from . import procfs
 READS = {"x86_64": {0, 45, 47}, "aarch64": {63, 207, 212}}
 HELD = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nX-Held: "
 RELEASE = b"released\r\n\r\n"
+RESTLESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,29 @@ def reading_descriptor(text: str, reads: set[int]) -> int | None:
     return int(words[1], 16)
 
 
-def running_and_accepted(pid: int, path: str) -> tuple[int, int]:
-    """How many of the connections to `path` the worker has accepted, and how many of them a thread reads from."""
+@dataclass(frozen=True)
+class Counts:
+    """Of one worker: connections that it accepted, and of these the ones that a thread reads from.
+
+    restless: a thread runs, or waits for a processor, so the counts may still change.
+    """
+
+    running: int = 0
+    accepted: int = 0
+    restless: bool = False
+
+
+def count(pid: int, path: str) -> Counts:
+    """What the worker does with its connections to `path`."""
     connections = procfs.unix_connections(path)
     accepted = {descriptor for inode, descriptor in procfs.socket_inodes(pid).items() if inode in connections}
     reads = READS.get(platform.machine(), READS["x86_64"])
-    running = 0
-    for thread in procfs.threads(pid):
-        text = procfs.read(procfs.PROC / str(pid) / "task" / str(thread) / "syscall")
-        if reading_descriptor(text, reads) in accepted:
-            running += 1
-    return running, len(accepted)
+    calls = [procfs.read(procfs.PROC / str(pid) / "task" / str(thread) / "syscall") for thread in procfs.threads(pid)]
+    return Counts(
+        running=sum(reading_descriptor(text, reads) in accepted for text in calls),
+        accepted=len(accepted),
+        restless=any(text.startswith("running") for text in calls),
+    )
 
 
 class Probe:
@@ -121,7 +134,7 @@ def saturate(
     try:
         with Probe(path, unfinished) as probe:
             counts = _fill(probe, workers, most, deadline)
-            per_worker = {pid: running for pid, (running, _) in counts.items()}
+            per_worker = {pid: found.running for pid, found in counts.items()}
             full = bool(workers) and all(running >= 1 for running in per_worker.values())
             waited, further = _offer(path, unfinished + RELEASE, wait=0.25)
             try:
@@ -149,18 +162,18 @@ def saturate(
     )
 
 
-def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> dict[int, tuple[int, int]]:
+def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> dict[int, Counts]:
     """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted."""
-    counts = dict.fromkeys(workers, (0, 0))
+    counts = dict.fromkeys(workers, Counts())
     idle_rounds = 0
     while time.monotonic() < deadline - 2 and len(probe.connections) < most:
         probe.hold(min(4 * max(len(workers), 1), most - len(probe.connections)))
         before = counts
         counts = _settle(probe.path, workers, deadline)
-        if all(accepted > running >= 1 for running, accepted in counts.values()):
+        if all(found.accepted > found.running >= 1 for found in counts.values()):
             break
         # A worker without any bound accepts everything and runs none of it in a thread.
-        if len(probe.connections) >= 24 and not any(running for running, _ in counts.values()):
+        if len(probe.connections) >= 24 and not any(found.running for found in counts.values()):
             break
         idle_rounds = idle_rounds + 1 if counts == before else 0
         if idle_rounds >= 3:
@@ -168,13 +181,19 @@ def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> d
     return counts
 
 
-def _settle(path: str, workers: Sequence[int], deadline: float) -> dict[int, tuple[int, int]]:
-    """Counts once they have stayed the same for a moment: threads start one after another."""
-    last: dict[int, tuple[int, int]] = {}
+def _settle(path: str, workers: Sequence[int], deadline: float) -> dict[int, Counts]:
+    """Counts once they have stayed the same for a moment in which no worker had anything to do.
+
+    Threads start one after another, and where processors are short, or the limit of processors is reached, each waits
+    for its turn. Workers that also serve others never rest, so that is awaited for a second only.
+    """
+    last: dict[int, Counts] = {}
     same = 0
+    patience = min(time.monotonic() + RESTLESS_SECONDS, deadline - 1)
     while time.monotonic() < deadline - 1:
-        counts = {pid: running_and_accepted(pid, path) for pid in workers}
-        same = same + 1 if counts == last else 0
+        counts = {pid: count(pid, path) for pid in workers}
+        restless = any(found.restless for found in counts.values()) and time.monotonic() < patience
+        same = same + 1 if counts == last and not restless else 0
         if same >= 2:
             break
         last = counts
