@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image of a lab host: Debian with systemd and SSH, and the packages that a lab host may need,
 # so that no converge of the lab downloads anything. The image's tag is a hash of this file.
-# usage: image.sh NAME:TAG
+# usage: image.sh NAME:TAG [PACKAGE...]
 # The hooks' $1 is mmdebstrap's, not this script's.
 # shellcheck disable=SC2016
 set -euo pipefail
@@ -14,6 +14,8 @@ packages=(
   python3 python3-venv python3-packaging python3-apt
   haproxy              # admission
   postgresql redis-server  # the data host; stopped everywhere else
+  nginx                # the proxy at the edge; stopped everywhere else
+  "${@:2}"
 )
 include=$(IFS=, && echo "${packages[*]}")
 
@@ -22,7 +24,7 @@ mmdebstrap --quiet --variant=minbase --include="$include" \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
   --customize-hook='chroot "$1" systemctl mask systemd-modules-load.service getty.target' \
-  --customize-hook='chroot "$1" systemctl disable haproxy.service redis-server.service postgresql.service' \
+  --customize-hook='chroot "$1" systemctl disable haproxy.service redis-server.service postgresql.service nginx.service' \
   --customize-hook='mkdir -p "$1/root/.ssh" && chmod 700 "$1/root/.ssh"' \
   trixie "$work/host.tar"
 

@@ -5,7 +5,9 @@
     lab.py clean                      remove every host, network and image of the lab, and its folder .lab
 
 The inventory is the only list of hosts: names and addresses are read from its hosts.yml. A host in the group
-`lab_data` gets PostgreSQL and Redis. Everything that the lab makes carries the label plane-lab.
+`lab_data` gets PostgreSQL and Redis. One in the group `lab_docker` gets Docker Engine, the container images of
+lab/containers and, started, the installation of lab/installations that its variable `lab_installation` names.
+Everything that the lab makes carries the label plane-lab.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -39,6 +41,21 @@ BOOT_SECONDS = 60
 PODMAN_ALIVE = Path("/run/libpod/alive")
 PODMAN_ADDRESSES = Path("/run/containers/networks/ipam.db")
 REPOSITORY = "localhost/plane-lab-host"
+DOCKER_REPOSITORY = "localhost/plane-lab-docker-host"
+DOCKER_PACKAGES = ("docker.io", "docker-cli", "docker-compose", "fuse-overlayfs", "iptables")
+DOCKER_SECONDS = 60
+IMAGES = STATE / "images"
+# Target of lab/containers/Containerfile -> what Docker calls it. Two releases of the application: one to update to.
+CONTAINER_IMAGES = {
+    "localhost/plane-lab/plane-backend:v1": "backend",
+    "localhost/plane-lab/plane-backend:v2": "backend",
+    "localhost/plane-lab/database:v1": "database",
+    "localhost/plane-lab/cache:v1": "cache",
+    "localhost/plane-lab/proxy:v1": "proxy",
+    "localhost/plane-lab/haproxy:3.0": "admission",
+}
+# Where an installer of upstream's, run by root, puts it.
+INSTALLATION = "/root/plane-app"
 
 # Why each flag is needed: docs/lab.md.
 RUN_FLAGS = [
@@ -57,11 +74,16 @@ RUN_FLAGS = [
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the lab: its inventory name, its address, and whether it holds PostgreSQL and Redis."""
+    """One host of the lab: its inventory name, its address, and what it holds beside systemd.
+
+    data: PostgreSQL and Redis. docker: Docker Engine. installation: a folder of lab/installations, or nothing.
+    """
 
     name: str
     address: str
-    data: bool
+    data: bool = False
+    docker: bool = False
+    installation: str = ""
 
 
 def say(message: str) -> None:
@@ -83,20 +105,25 @@ def podman(*arguments: str) -> str:
 def read_hosts(inventory: Path) -> list[Host]:
     """Every host of the inventory's hosts.yml that has an `ansible_host`, in the order of its name."""
     found: dict[str, Host] = {}
-    data: set[str] = set()
+    members: dict[str, set[str]] = {"lab_data": set(), "lab_docker": set()}
 
     def walk(group: str, content: dict[str, object] | None) -> None:
         for name, variables in ((content or {}).get("hosts") or {}).items():  # type: ignore[attr-defined]
-            if group == "lab_data":
-                data.add(name)
+            if group in members:
+                members[group].add(name)
             if variables and "ansible_host" in variables:
-                found[name] = Host(name, str(variables["ansible_host"]), False)
+                found[name] = Host(
+                    name, str(variables["ansible_host"]), installation=variables.get("lab_installation", "")
+                )
         for child, inner in ((content or {}).get("children") or {}).items():  # type: ignore[attr-defined]
             walk(child, inner)
 
     for group, content in yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8")).items():
         walk(group, content)
-    return [Host(host.name, host.address, host.name in data) for _, host in sorted(found.items())]
+    return [
+        replace(host, data=name in members["lab_data"], docker=name in members["lab_docker"])
+        for name, host in sorted(found.items())
+    ]
 
 
 def subnet_of(hosts: list[Host]) -> str:
@@ -107,23 +134,72 @@ def subnet_of(hosts: list[Host]) -> str:
     return networks.pop()
 
 
-def image_name() -> str:
-    digest = hashlib.sha256((ROOT / "lab" / "image.sh").read_bytes()).hexdigest()[:12]
-    return f"{REPOSITORY}:{digest}"
+def digest_of(*paths: Path) -> str:
+    """A short digest of the files, and of all files of the folders, among `paths`."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def ensure_image() -> str:
-    image = image_name()
+def ensure_image(repository: str = REPOSITORY, packages: tuple[str, ...] = ()) -> str:
+    """The name of a host image, built where it is missing. packages: of Debian, beside those of image.sh."""
+    image = f"{repository}:{digest_of(ROOT / 'lab' / 'image.sh')}"
     if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
-        say("building the host image from Debian packages (about a minute, once)")
-        run(str(ROOT / "lab" / "image.sh"), image)
+        say(f"building {image} from Debian packages (about a minute, once)")
+        run(str(ROOT / "lab" / "image.sh"), image, *packages)
         # Earlier images; one that a host still runs on stays.
         for old in set(
-            podman("images", f"--filter=reference={REPOSITORY}", "--format={{.Repository}}:{{.Tag}}").split()
+            podman("images", f"--filter=reference={repository}", "--format={{.Repository}}:{{.Tag}}").split()
         ):
             if old != image:
                 subprocess.run(["podman", "rmi", old], check=False, capture_output=True)
     return image
+
+
+def ensure_container_images(host_image: str) -> Path:
+    """The archive of the container images, as `docker load` reads it; built where it is missing."""
+    lab = ROOT / "lab"
+    archive = IMAGES / f"{digest_of(lab / 'image.sh', lab / 'containers', lab / 'application')}.tar"
+    IMAGES.mkdir(exist_ok=True)
+    if archive.exists():
+        return archive
+    say("building the container images (half a minute, once)")
+    for old in IMAGES.iterdir():  # emptied, not replaced: running hosts have this very folder mounted
+        old.unlink()
+    for name, target in CONTAINER_IMAGES.items():
+        podman(
+            "build", "--quiet", f"--file={lab / 'containers' / 'Containerfile'}", f"--build-arg=HOST={host_image}",
+            f"--build-arg=RELEASE={name.partition(':')[2]}", "--label=plane-lab", "--network=none",
+            f"--target={target}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro", f"--tag={name}", str(ROOT),
+        )  # fmt: skip
+    partial = archive.with_suffix(".partial")
+    podman("save", "--quiet", "--multi-image-archive", f"--output={partial}",
+           *(f"{name}" for name in CONTAINER_IMAGES))  # fmt: skip
+    partial.rename(archive)
+    return archive
+
+
+def start_docker(host: Host, archive: Path) -> None:
+    """Wait for the host's Docker Engine, and give it the images and the installation that it does not have yet."""
+    inside = ["podman", "exec", host.name]
+    deadline = time.monotonic() + DOCKER_SECONDS
+    while subprocess.run([*inside, "docker", "info"], capture_output=True, check=False).returncode:
+        if time.monotonic() > deadline:
+            sys.exit(f"lab: Docker Engine of {host.name} does not answer after {DOCKER_SECONDS} s")
+        time.sleep(0.2)
+    marker = f"/var/lib/docker/plane-lab-{archive.stem}"
+    if subprocess.run([*inside, "test", "-e", marker], check=False).returncode:
+        load = f"docker load --quiet --input /opt/images/{archive.name} && touch {marker}"
+        podman("exec", host.name, "sh", "-c", load)
+    if host.installation and subprocess.run([*inside, "test", "-e", INSTALLATION], check=False).returncode:
+        podman("cp", str(ROOT / "lab" / "installations" / host.installation), f"{host.name}:{INSTALLATION}")
+        # As upstream's installer starts it.
+        podman("exec", f"--workdir={INSTALLATION}", host.name, "docker", "compose", "--file=docker-compose.yaml",
+               "--env-file=plane.env", "up", "--detach", "--pull=never", "--quiet-pull")  # fmt: skip
+        say(f"{host.name:<20} {host.address:<14} installation {host.installation} is started")
 
 
 def ensure_key() -> None:
@@ -198,6 +274,7 @@ def start(host: Host, network: str, image: str) -> bool:
         f"--network={network}", f"--ip={host.address}", f"--mac-address={hardware_address(host)}", *RUN_FLAGS,
         f"--volume={KEY}.pub:/root/.ssh/authorized_keys:ro",
         f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro",
+        *([f"--volume={IMAGES}:/opt/images:ro", "--volume=/var/lib/docker"] if host.docker else []),
         image, "/sbin/init",
     )  # fmt: skip
     return True
@@ -248,8 +325,12 @@ def up(inventory: Path) -> None:
     ensure_key()
     image = ensure_image()
     ensure_wheelhouse()
+    archive = None
+    if any(host.docker for host in hosts):
+        docker_image = ensure_image(DOCKER_REPOSITORY, DOCKER_PACKAGES)
+        archive = ensure_container_images(image)
     ensure_network(network, subnet)
-    started = [host for host in hosts if start(host, network, image)]
+    started = [host for host in hosts if start(host, network, docker_image if host.docker else image)]
     for host in started:
         wait_until_reachable(host)
         say(f"{host.name:<20} {host.address:<14} started")
@@ -260,6 +341,9 @@ def up(inventory: Path) -> None:
             podman("cp", str(ROOT / "lab" / "data.sh"), f"{host.name}:/usr/local/sbin/lab-data")
             podman("exec", host.name, "/usr/local/sbin/lab-data", subnet)
             say(f"{host.name:<20} {host.address:<14} PostgreSQL and Redis are up")
+    for host in hosts:
+        if host.docker and archive:
+            start_docker(host, archive)
     say(f"{len(hosts)} hosts are up ({time.monotonic() - began:.1f} s)")
 
 
@@ -286,7 +370,11 @@ def clean() -> None:
         remove(podman("ps", "--all", "--filter=label=plane-lab", "--format={{.Names}}").split())
         for network in podman("network", "ls", "--filter=label=plane-lab", "--format={{.Name}}").split():
             podman("network", "rm", network)
-        images = podman("images", f"--filter=reference={REPOSITORY}", "--format={{.Id}}").split()
+        images = [
+            image
+            for reference in (REPOSITORY, DOCKER_REPOSITORY, "localhost/plane-lab/*")
+            for image in podman("images", f"--filter=reference={reference}", "--format={{.Id}}").split()
+        ]
         if images:
             podman("rmi", "--force", *sorted(set(images)))
     shutil.rmtree(STATE, ignore_errors=True)

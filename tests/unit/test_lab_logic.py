@@ -38,7 +38,7 @@ def test_what_podman_wrote_since_the_machine_was_booted_is_kept(memory_of_podman
 
 
 def test_hosts_outside_of_one_network_are_refused() -> None:
-    hosts = [lab.Host("one", "10.203.10.11", False), lab.Host("two", "192.0.2.7", False)]
+    hosts = [lab.Host("one", "10.203.10.11"), lab.Host("two", "192.0.2.7")]
 
     with pytest.raises(SystemExit, match="share one /24 network"):
         lab.subnet_of(hosts)
