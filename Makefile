@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -33,13 +33,19 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 
 test: setup ## Pass every test; those with hosts two at a time, each with hosts of its own
 	$(MAKE) --no-print-directory --jobs=2 lint test-unit
-	$(MAKE) --no-print-directory --jobs=2 test-lab test-faults test-molecule
+	$(MAKE) --no-print-directory --jobs=2 test-lab test-faults test-molecule test-compose
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
 
 test-molecule: lab-up ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'
+
+# Its host is gone afterwards unless a test failed.
+test-compose: lab-up ## An installation of Docker Compose: adopted, changed, updated by its own script, given back
+	{ export ANSIBLE_INVENTORY=molecule/compose/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	pytest tests/compose --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
@@ -49,8 +55,8 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/lab tests/mutation tests/chaos molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
-	shellcheck tools/*.sh lab/*.sh .ci/run
+	@for folder in tests/unit tests/lab tests/mutation tests/chaos tests/compose molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
 lab-up: setup ## Start the lab's hosts (idempotent)

@@ -167,6 +167,20 @@ def test_the_hooks_are_told_what_gunicorn_runs(stub: Stub, worker_class: str, ap
     assert run.environment["GUNICORN_APPLICATION"] == f"{application}:application"
 
 
+def test_files_of_variables_outweigh_the_environment(stub: Stub) -> None:
+    """As an adopted installation needs it, whose compose file has a literal GUNICORN_WORKERS."""
+    ours, missing, start = (stub.folder / name for name in ("ours", "missing", "start"))
+    ours.write_text("GUNICORN_WORKERS=3\nOURS='a $word and \"quotes\"'\n")
+    start.write_text("PLANE_PRESTART=skip\n")
+    files = {"PLANE_VARIABLE_FILES": f"{ours} {missing} {start}", "GUNICORN_WORKERS": "1"}
+    done = stub.run(files, prestart=["wait_for_db"])
+    assert done.option("--workers") == "3"
+    assert done.environment["OURS"] == 'a $word and "quotes"'
+    assert done.steps == []
+    ours.write_text("GUNICORN_WORKERS=many\n")
+    assert stub.run(files).status == 64
+
+
 def test_another_project_has_other_applications(stub: Stub) -> None:
     run = stub.run({"GUNICORN_WORKER_CLASS": "gthread"}, script=render(application="shop.config"))
     assert run.arguments is not None

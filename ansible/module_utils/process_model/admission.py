@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import colours, procfs
+from . import colours, containers, procfs
 
 # The server of each backend that a canary's share goes to; every other server is named after the live colour.
 CANARY = "canary"
@@ -146,11 +146,16 @@ def backends_of(service: str, shown: list[dict[str, str]], paths: list[str], que
     return found
 
 
-def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY) -> Admission:
-    """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error."""
+def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contained: bool = False) -> Admission:
+    """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error.
+
+    contained: whether it runs in a container, where it knows itself by another number.
+    """
     link = str(colours.link_of(service, directory))
     try:
         process = int(information()["Pid"])
+        if contained:
+            process = containers.host_process(containers.ADMISSION, process) or 0
         shown = statistics()
         rules = parse_acl_list(ask("show acl"), link)
         values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
@@ -211,7 +216,7 @@ def check_candidate(service: str, target: Path, directory: Path = colours.ADMISS
         mine.unlink(missing_ok=True)
         mine.symlink_to(target)
         check = subprocess.run(
-            ["/usr/sbin/haproxy", "-c", "-f", str(directory / "haproxy.cfg"), "-f", folder],
+            [str(directory / "haproxy"), "-c", "-f", str(directory / "haproxy.cfg"), "-f", folder],
             capture_output=True,
             text=True,
             check=False,

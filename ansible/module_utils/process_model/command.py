@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import admission, audit, colours, lock, report, rotation, state, switch
+from . import admission, audit, colours, containers, lock, report, rotation, state, switch
 
 DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
@@ -80,6 +80,10 @@ def obstacles(service: str, colour: str, etc: Path = Path("/etc")) -> list[str]:
     if desired is None or missing:
         said = ", ".join(missing) or f"readable {DESIRED}"
         return [f"{service} {colour} has no {said} in {directory}: it was not deployed, or not to its end"]
+    if desired.get("installation"):
+        return [] if containers.find(containers.name_of(service, colour)) else [
+            f"the container of {service} {colour} has been removed: run site.yml"
+        ]  # fmt: skip
     found = []
     release = directory / "release"
     if not (release / "code").is_dir():
@@ -151,7 +155,8 @@ def go_to(service: str, colour: str, check: bool = False, other_environment: boo
         )
     wanted = wanted_of(service, colour, live)
     model = report.describe_model(*(wanted["model"][name] for name in ("worker_class", "workers", "threads")))
-    say(f"{service}: {live or 'nothing'} -> {colour} ({model}, release {wanted['release']['path']})")
+    source = wanted["release"]["path"] or wanted["installation"]["directory"]
+    say(f"{service}: {live or 'nothing'} -> {colour} ({model}, release {source})")
     if not check:
         with locked():
             _move(service, colour, live, wanted, began)
@@ -242,6 +247,8 @@ def rotate(service: str, if_due: bool) -> None:
 def audit_state(service: str, file: Path) -> None:
     """Print what requests of the live colour's release leave behind. Raises RefusedError, AuditError or OSError."""
     live, desired = live_as_deployed(service)
+    if desired.get("installation"):
+        raise RefusedError(f"{service} runs in a container here: audit its release on a host that runs it without one")
     door = desired["front_door"]
     asked = audit.read_requests(file.read_text(encoding="utf-8"))
     found = audit.audit(service, live, asked, door["health_path"], door["health_host"])

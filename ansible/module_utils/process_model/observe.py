@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import procfs
+from . import containers, procfs
 from . import settings_of_gunicorn as told
 from .compare import Fact
 
@@ -22,6 +22,8 @@ FINGERPRINT = "PLANE_PROCESS_MODEL_FINGERPRINT"
 SHOWN_ENVIRONMENT = re.compile(r"GUNICORN_[A-Z_]+\Z|PORT\Z")
 # Below this, gunicorn itself is most of a worker's memory.
 SMALLEST_TELLING = 25 * 1024 * 1024
+# What the unit of an instance says in its environment where a container is the instance.
+IN_CONTAINER = "PLANE_RUNTIME=compose"
 PACKAGES = ("gunicorn", "uvicorn", "uvicorn_worker", "django")
 
 
@@ -87,11 +89,17 @@ def is_gunicorn(pid: int) -> bool:
 def master_of_unit(unit: str) -> tuple[int | None, dict[str, str]]:
     """The gunicorn master of a systemd unit, and what systemd says of the unit."""
     names = (
-        "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result,Job"
+        "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result,Job,"
+        "Environment"
     )
     shown = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True, check=False)
     properties = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
     main = int(properties.get("MainPID") or 0)
+    if IN_CONTAINER in properties.pop("Environment", "").split():
+        service, _, instance = unit.partition("@")
+        container = containers.find(containers.name_of(service, instance.partition(".")[0]))
+        # The unit's own process only waits for the container.
+        main = container.pid if container else 0
     return (find_master([main, *procfs.children(main)]) if main else None), properties
 
 

@@ -94,6 +94,12 @@ def link(pid: int, name: str) -> str | None:
         return None
 
 
+def inner_number(pid: int) -> int | None:
+    """The number by which a process is known in its own container; outside of one, that of the host."""
+    match = re.search(r"^NSpid:.*?(\d+)$", read(PROC / str(pid) / "status"), re.MULTILINE)
+    return int(match.group(1)) if match else None
+
+
 def seen_by(pid: int, path: str | Path) -> Path:
     """Where this process finds what is `path` to that one: a container has a root of its own."""
     return PROC / str(pid) / "root" / str(path).lstrip("/")

@@ -32,6 +32,9 @@ INTERNAL = {
     "plane_rollback_services",
 }
 INTERNAL_RELEASE = {
+    "adopted",
+    "compose",
+    "run_on_host",
     "build",
     "archive",
     "identity",
@@ -71,6 +74,16 @@ RANGES = {
     "queue_timeout": (1, 3_600),
     "retry_after": (1, 3_600),
     "tasks_max": (8, 100_000),
+}
+# What has no default that could be right, by how instances run.
+NEEDED = {
+    "systemd": {
+        f"{RELEASE}_source",
+        f"{RELEASE}_database_url",
+        f"{RELEASE}_secret_key",
+        *(f"{service}_listen_address" for service in SERVICES),
+    },
+    "compose": {f"{RELEASE}_installation", f"{RELEASE}_admission_image"},
 }
 # Environment variables that the process model owns, and the setting that stands for each.
 OWNED = {
@@ -186,6 +199,7 @@ class Checker:
         self.unresolved = unresolved
         self.specs = specs
         self.inventory = inventory
+        self.runtime = str(variables.get(f"{RELEASE}_runtime", "systemd"))
         self.environment = str(variables.get("plane_environment", "<environment>"))
         self.problems: list[Problem] = []
 
@@ -225,8 +239,9 @@ class Checker:
             if name in self.unresolved:
                 self.refuse(name, f"a template that can be resolved ({self.unresolved[name]})")
                 continue
-            if value is None or (option.get("required") and value == ""):
-                if option.get("required"):
+            needed = option.get("required") or name in NEEDED.get(self.runtime, set())
+            if value is None or (needed and value == ""):
+                if needed:
                     self.refuse(name, "a value: it has no default", value)
                 continue
             short = name[len(role) + 1 :]
@@ -252,8 +267,11 @@ class Checker:
 
     def release(self) -> None:
         source = str(self.variables[f"{RELEASE}_source"])
-        if kind_of(source) != "git" and not Path(source).exists():
+        if self.runtime == "systemd" and kind_of(source) != "git" and not Path(source).exists():
             self.refuse(f"{RELEASE}_source", "a directory or an archive that exists on the controller, or a git URL")
+        installation = self.variables.get(f"{RELEASE}_installation")
+        if self.runtime == "compose" and not str(installation).startswith("/"):
+            self.refuse(f"{RELEASE}_installation", "the whole path of a folder on the host, from / on")
         version = self.variables.get(f"{RELEASE}_version")
         if version is not None and not re.match(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z", str(version)):
             self.refuse(f"{RELEASE}_version", "letters, digits, dots, dashes: it names a folder")

@@ -15,7 +15,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours, compare, journal, lock, observe, procfs, releases, saturation, sizing
+from . import (
+    admission,
+    colours,
+    compare,
+    containers,
+    journal,
+    lock,
+    observe,
+    procfs,
+    recycling,
+    releases,
+    saturation,
+    sizing,
+)
 from .compare import Mismatch
 
 # A worker after its first requests. Used before there is an instance to measure.
@@ -132,8 +145,9 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     state.units_are_current = (
         _digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
     )
-    state.account_is_current = _has_account(state.service)
-    state.release_is_installed = (
+    # In a container the image's own user runs the service.
+    state.account_is_current = bool(desired.get("installation")) or _has_account(state.service)
+    state.release_is_installed = bool(desired.get("installation")) or (
         releases.digest_of_installed(Path(desired["release"]["path"])) == desired["release"]["digest"]
     )
     runs = state.details.get("admission", {}).get("running", False)
@@ -227,6 +241,7 @@ def _compare_instance(
     desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State, saturate: bool
 ) -> list[Mismatch]:
     state.details["instance"] = observation.to_dict()
+    installation = containers.Installation.of(desired)
     if not observation.found:
         return [
             Mismatch(
@@ -245,6 +260,8 @@ def _compare_instance(
     mismatches += compare.compare_files(wanted, _digests(wanted), desired["environment"])
     mismatches += _compare_unit(desired, colour, observation.unit, state)
     mismatches += _compare_answer(desired, observation)
+    if installation:
+        mismatches += _compare_container(installation, str(desired["service"]), colour)
     state.observed = {
         **{name: fact.value for name, fact in facts.items()},
         "colour": colour,
@@ -259,6 +276,63 @@ def _compare_instance(
     elif proved := _proved_before(str(desired["service"]), colour, observation):
         state.evidence.append(f"{proved} before the switch")
     return mismatches
+
+
+def _compare_container(installation: containers.Installation, service: str, colour: str) -> list[Mismatch]:
+    """Whether the container is what the installation's files and ours say now: its image, and its configuration."""
+    name = containers.name_of(service, colour)
+    found = containers.find(name)
+    try:
+        image, wanted = installation.image()
+        folder = colours.directory_of(service, colour)
+        # That of a rotation is made of what its colour is made of.
+        configuration = installation.configuration(
+            name.removesuffix(f"-{colours.SPARE}"), str(folder / containers.FILE)
+        )
+    except containers.DockerError as error:
+        return [Mismatch("installation", "readable", None, f"{installation.directory}: {error}")]
+    made_of = procfs.read(folder / containers.CONFIGURATION)
+    mismatches = []
+    if found is None or found.image != wanted:
+        mismatches.append(
+            Mismatch(
+                "image",
+                wanted,
+                found.image if found else None,
+                f"{name} runs another image than {image}, which {installation.directory} names now [docker inspect]: "
+                f"{compare.DEPLOY}",
+            )
+        )
+    elif made_of != configuration:
+        mismatches.append(
+            Mismatch(
+                "container",
+                configuration,
+                made_of or None,
+                f"{name} was made of other settings than {installation.directory} and {folder} say now "
+                f"[docker compose config]: {compare.DEPLOY}",
+            )
+        )
+    return mismatches
+
+
+def _compare_installation(installation: containers.Installation) -> list[Mismatch]:
+    """Whether the installation's own instance answers beside admission, as after an update by its own script."""
+    try:
+        own = installation.own_containers()
+    except containers.DockerError as error:
+        return [Mismatch("installation", "readable", None, f"{installation.directory}: {error}")]
+    if not own:
+        return []
+    return [
+        Mismatch(
+            "installation",
+            None,
+            own,
+            f"{', '.join(own)} of {installation.directory} answers to the name {installation.service} too, unverified "
+            "(its own script started it): run site.yml",
+        )
+    ]
 
 
 def _identity(observation: observe.Observation) -> dict[str, Any]:
@@ -369,13 +443,19 @@ def _compare_front_door(
     desired: Mapping[str, Any], observation: observe.Observation, live: str, state: State
 ) -> list[Mismatch]:
     service = str(desired["service"])
-    seen = admission.observe(service)
+    installation = containers.Installation.of(desired)
+    seen = admission.observe(service, contained=installation is not None)
     state.details["admission"] = seen.to_dict()
     state.observed["admission"] = seen.to_dict()
     mismatches = compare.compare_admission(desired, seen.to_dict(), live)
     if seen.running:
         state.evidence.append("HAProxy's socket")
     door = desired["front_door"]
+    if installation:
+        mismatches += _compare_installation(installation)
+        contained = containers.find(containers.ADMISSION)
+        # What it listens on is every address of its container, which nothing outside of the installation reaches.
+        door = {**door, "address": contained.addresses[0] if contained and contained.addresses else door["address"]}
     if observation.found and not mismatches:
         mismatches += _who_answers(desired, observation, f"{service}-{live}", door, state)
     return mismatches
@@ -408,6 +488,10 @@ def _who_answers(
     if pid in workers:
         state.evidence.append(f"front door answered by worker {pid}")
         return []
+    if desired.get("installation") and str(pid) == observation.unit.get("MainPID"):
+        # Everything that a container writes comes through the process that holds it.
+        state.evidence.append(f"front door answered by the container of {identifier}")
+        return []
     who = f"process {pid} ({' '.join(procfs.command_line(pid)[:2]) or 'gone'})" if pid else "no process that logs it"
     return [
         Mismatch(
@@ -430,7 +514,12 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     if desired["recycling"]["refusal"]:
         found.append(f"{desired['recycling']['refusal']}. Change it in {where}")
     if not Path("/run/systemd/system").exists():
-        found.append("this host does not run systemd, which the runtime systemd needs")
+        found.append("this host does not run systemd, which keeps instances running")
+    installation = containers.Installation.of(desired)
+    if installation:
+        # The image is looked into only where something is to change: that takes a second.
+        adopting = [] if state.match else _installation_refusals(installation, desired, where)
+        return found + adopting + _memory_refusals(desired, state, prefix, where)
     if not _is_address_of_this_host(door["address"]):
         found.append(
             f"{prefix}_listen_address is {door['address']}, which is no address of this host. "
@@ -448,6 +537,33 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
                 )
                 break
     return found + _memory_refusals(desired, state, prefix, where)
+
+
+def _installation_refusals(installation: containers.Installation, desired: Mapping[str, Any], where: str) -> list[str]:
+    """What an installation lacks that is to be adopted, and where its image starts otherwise than we assume."""
+    try:
+        version = containers.docker("compose", "version", "--short").strip().lstrip("v")
+        if recycling.numbers(version) < containers.OLDEST_COMPOSE:
+            oldest = ".".join(map(str, containers.OLDEST_COMPOSE))
+            return [f"Docker Compose of this host is {version}. Allowed: {oldest} or newer, which knows !override"]
+        file, theirs = installation.own_steps()
+    except containers.DockerError as error:
+        return [f"plane_release_installation is {installation.directory}, and {error}. Change it in {where}"]
+    prefix = str(desired["service"]).replace("-", "_")
+    known = set(desired["steps"]["acknowledged"])
+    ours = desired["steps"]["ours"]
+    missing = [step for step in theirs if step not in ours and step not in known]
+    more = [step for step in ours if step not in theirs and step not in known]
+    found = []
+    if missing:
+        found.append(f"{prefix}_prestart lacks {', '.join(missing)}, which {file} of the installation's image runs")
+    if more:
+        found.append(f"{prefix}_prestart has {', '.join(more)}, which {file} of the installation's image does not run")
+    return [
+        f"{line}. Allowed: the same steps there (or in {prefix}_deploy_commands), or the step's name in "
+        f"plane_release_acknowledged_steps. Change it in {where}"
+        for line in found
+    ]
 
 
 def _memory_refusals(desired: Mapping[str, Any], state: State, prefix: str, where: str) -> list[str]:
