@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -32,7 +32,7 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 	ansible-playbook ansible/playbooks/verify.yml -l staging
 
 test: setup ## Pass every test; those with hosts two at a time, each with hosts of its own
-	$(MAKE) --no-print-directory --jobs=2 lint test-unit
+	$(MAKE) --no-print-directory --jobs=3 lint test-unit lab-up
 	$(MAKE) --no-print-directory --jobs=2 test-lab test-faults test-molecule test-compose
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
@@ -87,6 +87,10 @@ zero-loss: staging ## Change hosts under clients that read, write and download; 
 size: ## What a process model takes, what fits and who waits, by the proposal's figures and by measured ones
 	@tools/setup.sh venv
 	@$(with_helpers) tools/size.py $(ARGS)
+
+calibrate: ## Measure what a host's release takes, for the calculator: make calibrate HOST=staging-api1 REQUESTS=file.json
+	@tools/setup.sh venv
+	ansible-playbook ansible/playbooks/calibrate.yml -l $(or $(HOST),staging-api1) -e calibration_requests=$(abspath $(or $(REQUESTS),lab/requests.json))
 
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import recycling, rotation, watch
+from process_model import fit, recycling, rotation, watch
 from process_model.compare import settings_folder
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
@@ -68,10 +69,17 @@ def rotation_plan(settings: dict[str, Any], service: str, environment: str) -> d
         raise AnsibleFilterError(f"{error}. Change it in {settings_folder(environment)}") from None
 
 
+def database_verdict(plans: list[dict[str, Any]], environment: str) -> dict[str, list[str]]:
+    """plans: of each host and service, `desired` and the `state` that preflight found. The answer: fit.Verdict."""
+    states = [{"desired": plan["desired"], "database": plan["state"].get("database")} for plan in plans]
+    return asdict(fit.judge_database(states, settings_folder(environment)))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "byte_size": byte_size,
+            "database_verdict": database_verdict,
             "environment_file": environment_file,
             "recycling_strategy": recycling_strategy,
             "rotation_plan": rotation_plan,

@@ -115,6 +115,21 @@ refusals:
   returned: always
   type: list
   elements: str
+accepted:
+  description: Risks that the inventory accepts by name, each with its arithmetic.
+  returned: always
+  type: list
+  elements: str
+warned:
+  description: With O(preflight), what a change would bring that is not refused; shown as Ansible's warnings.
+  returned: always
+  type: list
+  elements: str
+database:
+  description: With O(preflight) and before a change, what the database says of its connections; null where no colour is
+    there yet that could ask it.
+  returned: always
+  type: dict
 journal:
   description: With O(journal_of), the last lines of that colour's journal.
   returned: always
@@ -140,6 +155,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     state = examine(**module.params)
+    for line in state.warned:
+        module.warn(line)
     module.exit_json(changed=False, **state.to_dict())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from process_model import state
 from process_model.compare import Fact, compare_process, compare_versions
 
 MODEL = {"worker_class": "gthread", "workers": 2, "threads": 8, "worker_connections": None, "preload": "auto"}
@@ -85,27 +84,3 @@ def test_an_instance_that_would_lose_writes_when_it_recycles_takes_no_traffic(
     desired = {**DESIRED, "model": {**MODEL, "worker_class": worker_class, "max_requests": max_requests}}
     found = compare_versions(desired, {"gunicorn": version})
     assert [mismatch.what for mismatch in found] == (["recycling"] if refused else [])
-
-
-@pytest.mark.parametrize(
-    ("pss", "limit", "change", "refused"),
-    [
-        (100, 400, "start-first", False),
-        (101, 400, "start-first", True),
-        (101, 400, "stop-first", False),
-        (None, 559, "start-first", True),
-        (None, 560, "start-first", False),
-    ],
-)
-def test_a_limit_that_does_not_hold_two_colours_is_refused_unless_one_stops_first(
-    pss: int | None, limit: int, change: str, refused: bool
-) -> None:
-    """By what the live workers hold; before there is one, by a warm worker of real Plane (140 MiB)."""
-    desired = {**DESIRED, "change": change, "limits": {"memory_bytes": limit << 20}}
-    workers = [{"pss": pss << 20}] * 2 if pss else []
-    found = state.State("plane-api", None, "blue", desired, observed={"workers_seen": workers})
-    lines = state._memory_refusals(desired, found, "plane_api", "inventories/staging/group_vars/staging/")
-    assert bool(lines) == refused
-    if refused:
-        assert f"plane_api_memory_limit is {limit} MiB, but two colours of 2 workers" in lines[0]
-        assert "plane_api_change: stop-first. Change it in inventories/staging/" in lines[0]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from process_model.report import build_report, describe_model, mismatch_lines, rows, table
+from process_model.report import accepted_lines, build_report, describe_model, mismatch_lines, rows, table
 
 
 def verdict(**changes: Any) -> dict[str, Any]:
@@ -23,7 +23,17 @@ def test_the_report_says_environment_hosts_services_and_the_whole_verdict() -> N
     assert report["environment"] == "staging"
     assert report["match"] is True
     service = report["hosts"]["api1"]["plane-api"]
-    assert set(service) == {"live", "desired", "observed", "evidence", "mismatches", "match", "seconds"}
+    assert set(service) == {
+        "live",
+        "desired",
+        "observed",
+        "evidence",
+        "mismatches",
+        "accepted",
+        "database",
+        "match",
+        "seconds",
+    }
 
 
 def test_one_mismatch_anywhere_fails_the_whole_report() -> None:
@@ -49,3 +59,10 @@ def test_the_table_has_a_line_for_each_service_and_columns_that_line_up() -> Non
     headings, *lines = table(rows(report))
     assert [line[: len("longer-name")].strip() for line in lines] == ["api1", "longer-name"]
     assert {line.index("plane-api") for line in lines} == {headings.index("SERVICE")}
+
+
+def test_an_accepted_risk_is_repeated_and_is_no_mismatch() -> None:
+    accepted = verdict(accepted=["accepted risk host: plane_api_memory_limit is ..."])
+    report = build_report("staging", "2026-01-01T00:00:00+00:00", {"api1": {"plane-api": accepted}})
+    assert report["match"] is True
+    assert accepted_lines(report) == ["api1 plane-api: accepted risk host: plane_api_memory_limit is ..."]

@@ -5,6 +5,7 @@
     plane-process-model switch [--check] SERVICE COLOUR the same to a colour that is named
     plane-process-model rotate [--if-due] SERVICE       replace every process of the live colour by a fresh one
     plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
+    plane-process-model calibrate SERVICE FILE          what the live colour's release takes, for the calculator
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import admission, audit, colours, containers, lock, report, rotation, state, switch
+from . import admission, audit, calibrate, colours, containers, lock, report, rotation, state, switch
 
 DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
@@ -37,6 +38,17 @@ DRAIN_SECONDS = 30.0
 
 class RefusedError(Exception):
     """Nothing was switched; the message says why and what to do."""
+
+
+# What rotate, audit and calibrate may raise: said, and exit status 1.
+EXPECTED = (
+    RefusedError,
+    rotation.RotationError,
+    admission.AdmissionError,
+    audit.AuditError,
+    calibrate.CalibrationError,
+    OSError,
+)
 
 
 def say(message: str) -> None:
@@ -258,6 +270,19 @@ def audit_state(service: str, file: Path) -> None:
     say(f"{len(found)} variables outlive a request; request isolation does not cover {uncovered} of them")
 
 
+def measure(service: str, file: Path, worker_class: str | None) -> None:
+    """Print what the live colour's release takes, as JSON and, on stderr, to be read. Raises as EXPECTED says."""
+    live, desired = live_as_deployed(service)
+    if desired.get("installation"):
+        raise RefusedError(
+            f"{service} runs in a container here: measure its release on a host that runs it without one"
+        )
+    requests = calibrate.read_requests(file.read_text(encoding="utf-8"))
+    found = calibrate.calibrate(service, live, desired, requests, worker_class)
+    print("\n".join(found.lines()), file=sys.stderr)
+    print(json.dumps(found.to_dict(), indent=2))
+
+
 def status() -> bool:
     """Print what runs on this host; whether it is what was deployed."""
     verdicts: dict[str, Any] = {}
@@ -303,6 +328,10 @@ def parser() -> argparse.ArgumentParser:
     look = commands.add_parser("audit", help="which state a request leaves for the next one of its thread")
     look.add_argument("service")
     look.add_argument("file", type=Path, help="JSON: users with their headers, and requests with their paths")
+    sizes = commands.add_parser("calibrate", help="measure what the live colour's release takes, for the calculator")
+    sizes.add_argument("service")
+    sizes.add_argument("file", type=Path, help="JSON: paths to ask for, headers, and how many clients ask at once")
+    sizes.add_argument("--worker-class", choices=["gthread", "uvicorn"], help="other than the live colour's")
     commands.add_parser("status", help="what runs, compared with what it was deployed as")
     rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
     rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
@@ -331,7 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "status":
         return 0 if status() else 1
     known = services()
-    asked = [given.service] if given.command in ("switch", "rotate", "audit") else given.services or known
+    asked = [given.service] if given.command in ("switch", "rotate", "audit", "calibrate") else given.services or known
     unknown = [service for service in asked if service not in known]
     if unknown or not asked:
         print(
@@ -339,13 +368,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if given.command in ("rotate", "audit"):
+    if given.command in ("rotate", "audit", "calibrate"):
         try:
             if given.command == "rotate":
                 rotate(given.service, given.if_due)
+            elif given.command == "calibrate":
+                measure(given.service, given.file, given.worker_class)
             else:
                 audit_state(given.service, given.file)
-        except (RefusedError, rotation.RotationError, admission.AdmissionError, audit.AuditError, OSError) as error:
+        except EXPECTED as error:
             print(f"plane-process-model: {error}", file=sys.stderr)
             return 1
         return 0

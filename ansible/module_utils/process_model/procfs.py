@@ -111,8 +111,9 @@ def user_id(pid: int) -> int | None:
 
 
 def memory(pid: int) -> dict[str, int]:
-    """Bytes of the process: rss, pss (its share of what several processes map) and anonymous (its own data)."""
-    names = {"Rss": "rss", "Pss": "pss", "Anonymous": "anonymous"}
+    """Bytes of the process: rss, pss (its share of what several processes map), anonymous (its data) and private (what
+    of that no other process shares)."""
+    names = {"Rss": "rss", "Pss": "pss", "Anonymous": "anonymous", "Private_Dirty": "private"}
     found = {}
     for line in read(PROC / str(pid) / "smaps_rollup").splitlines():
         name, _, rest = line.partition(":")
@@ -276,3 +277,9 @@ def limits_in_force(cgroups: dict[str, str], group: str, root: Path = CGROUP) ->
     if quota and period:
         found["cpu"] = round(quota / period, 3)
     return found
+
+
+def memory_of_host() -> int:
+    """Bytes of memory that the host has."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", read(Path("/proc/meminfo")), re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0

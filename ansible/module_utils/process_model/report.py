@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import fit
+from .compare import settings_folder
+
 HEADINGS = ("HOST", "SERVICE", "COLOUR", "DESIRED", "OBSERVED", "EVIDENCE", "VERDICT")
 
 
@@ -28,7 +31,17 @@ def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str
         hosts[host] = {
             service: {
                 key: verdict.get(key)
-                for key in ("live", "desired", "observed", "evidence", "mismatches", "match", "seconds")
+                for key in (
+                    "live",
+                    "desired",
+                    "observed",
+                    "evidence",
+                    "mismatches",
+                    "accepted",
+                    "database",
+                    "match",
+                    "seconds",
+                )
             }
             for service, verdict in sorted(services.items())
         }
@@ -87,3 +100,15 @@ def mismatch_lines(report: Mapping[str, Any]) -> list[str]:
         for service, verdict in services.items()
         for mismatch in verdict["mismatches"]
     ]
+
+
+def accepted_lines(report: Mapping[str, Any]) -> list[str]:
+    """One line per risk that the inventory accepted by name: of each host, and of the fleet in its database."""
+    states = [verdict for services in report["hosts"].values() for verdict in services.values()]
+    where = settings_folder(report["environment"])
+    return [
+        f"{host} {service}: {line}"
+        for host, services in report["hosts"].items()
+        for service, verdict in services.items()
+        for line in verdict["accepted"] or []
+    ] + fit.judge_database(states, where).accepted

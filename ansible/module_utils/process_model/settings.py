@@ -7,6 +7,7 @@ say. Every problem names the variable, its value, what is allowed, and the file 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from . import procfs
 from .compare import settings_folder
 from .releases import kind_of
 from .rotation import parse_window
+from .sizing import Coefficients
 from .state import WARM_WORKER_BYTES
 
 SERVICES = ("plane_api", "plane_graphql")
@@ -256,7 +258,9 @@ class Checker:
                 self.refuse(name, "a list")
             elif option["type"] == "dict" and not isinstance(value, Mapping):
                 self.refuse(name, "a mapping of names to values")
-            elif "choices" in option and normal(value) not in option["choices"]:
+            elif "choices" in option and not set(map(normal, value if option["type"] == "list" else [value])).issubset(
+                option["choices"]
+            ):
                 why = WHY_NOT.get(str(value))
                 choices = ", ".join(repr(choice) for choice in option["choices"])
                 self.refuse(name, choices + (f" ({value}: {why})" if why else ""))
@@ -306,6 +310,7 @@ class Checker:
         if connections is not None and int(connections) < threads:
             self.refuse(f"{service}_worker_connections", f"null, or at least the {threads} threads")
         self.memory(service, workers)
+        self.sizing(service)
         if not float(value("cpu_limit")) > 0:
             self.refuse(f"{service}_cpu_limit", "a number above 0")
         slots = int(value("slots")) if value("slots") is not None else workers * threads
@@ -337,6 +342,19 @@ class Checker:
                 "(a worker of real Plane after its first requests)",
             )
 
+    def sizing(self, service: str) -> None:
+        margin = self.variables.get(f"{service}_memory_margin")
+        if not 0 <= float(margin or 0) <= 1:
+            self.refuse(f"{service}_memory_margin", "a share from 0 to 1")
+        file = self.variables.get(f"{service}_measurements")
+        if file:
+            try:
+                Coefficients(**json.loads(Path(file).read_text(encoding="utf-8"))["coefficients"])
+            except OSError as error:
+                self.refuse(f"{service}_measurements", f"a file that can be read ({error.strerror})")
+            except (TypeError, KeyError, ValueError) as error:
+                self.refuse(f"{service}_measurements", f"a file as make calibrate writes it ({error})")
+
     def heavy_routes(self, service: str, slots: int) -> None:
         name = f"{service}_heavy_routes"
         seen: set[str] = set()
@@ -345,9 +363,13 @@ class Checker:
             if not isinstance(route, Mapping) or not {"name", "path", "slots"} <= set(route):
                 self.refuse(name, "entries with name, path and slots", route)
                 continue
-            unknown = set(route) - {"name", "path", "slots", "queue", "queue_timeout"}
+            unknown = set(route) - {"name", "path", "slots", "queue", "queue_timeout", "payload"}
             if unknown:
-                self.refuse(name, "entries with name, path, slots, queue, queue_timeout", sorted(unknown))
+                self.refuse(name, "entries with name, path, slots, queue, queue_timeout, payload", sorted(unknown))
+            try:
+                parse_size(route.get("payload", "5MiB"))
+            except ValueError as error:
+                self.refuse(name, f"payload of route {route['name']} {str(error).partition(': ')[2]}", route["payload"])
             if not re.match(r"[a-z0-9][a-z0-9-]*\Z", str(route["name"])) or route["name"] in seen:
                 self.refuse(name, "route names of small letters, digits and dashes, each once", route["name"])
             seen.add(str(route["name"]))

@@ -42,8 +42,9 @@ class Coefficients:
 
     master: gunicorn's master. cold: a worker that was started; warm: after its first requests. shared: of each worker,
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
-    request: a busy request beside its payload. copies: bytes held for each byte of the payload. allocator: what the
-    allocator keeps, once for the instance.
+    request: a busy request beside its payload. copies: bytes held for each byte of the payload. transient: the same,
+    but of one request in each worker at a time: while an answer is put together, no other thread of its worker runs.
+    allocator: what the allocator keeps, once for the instance.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Coefficients:
     thread: float
     request: float
     copies: float
+    transient: float
     allocator: float
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ PROPOSAL = Coefficients(
     thread=8 * MIB,
     request=0,
     copies=2,
+    transient=0,
     allocator=120 * MIB,
 )
 # Real Plane, community backend of 2026-05 on its own pins (docs/proposal.md, figures 4 and 5): two warm workers 287 MB,
@@ -90,6 +93,7 @@ MEASURED = Coefficients(
     thread=0.1 * MIB,
     request=1.5 * MIB,
     copies=6.5,
+    transient=0,
     allocator=0,
 )
 
@@ -168,7 +172,9 @@ def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
     """What requests add where every slot is busy, those of heavy routes with `heavy_payload` each."""
     heavy = model.bounded_heavy_slots
     payloads = heavy * heavy_payload + (model.all_slots - heavy) * model.payload
-    return model.all_slots * (costs.thread + costs.request) + costs.copies * payloads + costs.allocator
+    put_together = min(heavy, model.workers) * heavy_payload
+    each = model.all_slots * (costs.thread + costs.request)
+    return each + costs.copies * payloads + costs.transient * put_together + costs.allocator
 
 
 def memory(model: Model, costs: Coefficients) -> Memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import hashlib
 import json
+import os
 import pwd
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from . import (
     colours,
     compare,
     containers,
+    database,
+    fit,
     journal,
     lock,
     observe,
@@ -67,6 +70,9 @@ class State:
     locked: bool = False
     settled: bool = False
     refusals: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+    database: dict[str, Any] | None = None
     journal: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -125,8 +131,16 @@ def examine(
         )
     state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
     state.match = not mismatches
+    changes = preflight and not state.match
+    # A host that was deployed by an older version has no sizing in what it was deployed as.
+    if changes or desired.get("sizing", {}).get("accepted"):
+        verdict = _fit(desired, state)
+        state.accepted, state.warned = verdict.accepted, verdict.warned
+        state.database = _database(desired, state)
+        if changes:
+            state.refusals = verdict.refused
     if preflight:
-        state.refusals = refusals(desired, state)
+        state.refusals += refusals(desired, state)
         _compare_shared(desired, state)
     if journal_of:
         state.journal = _journal_since_written(service, journal_of)
@@ -519,7 +533,7 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     if installation:
         # The image is looked into only where something is to change: that takes a second.
         adopting = [] if state.match else _installation_refusals(installation, desired, where)
-        return found + adopting + _memory_refusals(desired, state, prefix, where)
+        return found + adopting
     if not _is_address_of_this_host(door["address"]):
         found.append(
             f"{prefix}_listen_address is {door['address']}, which is no address of this host. "
@@ -536,7 +550,7 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
                     f"{unit or 'no unit'} listens on. Allowed: a free port. Stop it, or change the port in {where}"
                 )
                 break
-    return found + _memory_refusals(desired, state, prefix, where)
+    return found
 
 
 def _installation_refusals(installation: containers.Installation, desired: Mapping[str, Any], where: str) -> list[str]:
@@ -566,22 +580,20 @@ def _installation_refusals(installation: containers.Installation, desired: Mappi
     ]
 
 
-def _memory_refusals(desired: Mapping[str, Any], state: State, prefix: str, where: str) -> list[str]:
-    """Whether two colours fit at rest: the live one as measured (or as real Plane's), and one more like it."""
-    limit = desired["limits"]["memory_bytes"]
-    workers = desired["model"]["workers"]
-    measured = [worker["pss"] for worker in state.observed.get("workers_seen", [])]
-    each = max(sum(measured) // len(measured), 1) if measured else WARM_WORKER_BYTES
-    both = 2 * workers * each
-    if state.match or desired["change"] == "stop-first" or both <= limit:
-        return []
-    source = "as measured here" if measured else "as measured on real Plane"
-    line = (
-        f"{prefix}_memory_limit is {limit >> 20} MiB, but two colours of {workers} workers of {each >> 20} MiB "
-        f"({source}) need {both >> 20} MiB at rest. Allowed: {both >> 20} MiB or more, or {prefix}_change: stop-first. "
-        f"Change it in {where}"
-    )
-    return [line]
+def _database(desired: Mapping[str, Any], state: State) -> dict[str, Any] | None:
+    """What the database says of its connections; None before this host has a colour that could ask."""
+    if state.live is None:
+        return None
+    own = desired["sizing"]["addresses"]
+    return asdict(database.ask(state.service, state.live, own, contained=bool(desired.get("installation"))))
+
+
+def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:
+    """Whether the service fits this host and its limit: workers as measured here, where there are any."""
+    workers = [worker["pss"] for worker in state.observed.get("workers_seen", [])]
+    risks = fit.memory_risks(desired, fit.costs_of(desired, workers))
+    risks += fit.host_risks(desired, fit.Host(procfs.memory_of_host(), os.cpu_count() or 1))
+    return fit.judge(desired, risks, compare.settings_folder(desired["environment"]))
 
 
 def _is_address_of_this_host(address: str) -> bool:

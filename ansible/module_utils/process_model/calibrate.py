@@ -1,0 +1,385 @@
+"""What a release's own processes take, for the calculator: memory of workers, threads and requests, growth, time.
+
+An instance of its own is started from the live colour's files, in a unit of its own, so that its control group holds
+nothing else; the live colour goes on serving and is not asked. It shares the service's limit of memory with it, as a
+second colour does during a change. Sizes are bytes, times seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import colours, observe, procfs, report, saturation
+from .audit import UnixConnection
+from .sizing import MIB, Coefficients
+
+KIB = 1024
+START_SECONDS = 120.0
+# Requests that each worker has served when it counts as warm.
+WARMING = 10
+# Times that all clients ask for a path at once: their peaks do not meet every time.
+ROUNDS = 8
+# Samples of the growth, and requests of each path between two of them.
+CHUNKS, CHUNK = 20, 5
+POLL_SECONDS = 0.002
+CLIENTS, MOST_CLIENTS = 4, 64
+
+
+class CalibrationError(Exception):
+    """The calibration could not be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What is asked for. headers: of every request. clients: that ask at once for the peak."""
+
+    paths: Sequence[str]
+    headers: Mapping[str, str]
+    clients: int
+
+
+def read_requests(text: str) -> Requests:
+    """The requests of a file: {"paths": ["/…"], "headers": {name: value}, "clients": 4}; only paths are needed.
+
+    Raises CalibrationError that says what is allowed.
+    """
+    try:
+        found = json.loads(text)
+        requests = Requests(list(found["paths"]), dict(found.get("headers", {})), int(found.get("clients", CLIENTS)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CalibrationError(
+            'the file is not JSON of the form {"paths": ["/api/…"], "headers": {"X-Api-Key": "…"}, "clients": 4}: '
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not requests.paths or not all(str(path).startswith("/") for path in requests.paths):
+        raise CalibrationError("paths that begin with / are needed, a small and a large answer among them")
+    if not 1 <= requests.clients <= MOST_CLIENTS:
+        raise CalibrationError(f"clients is {requests.clients}. Allowed: a whole number from 1 to {MOST_CLIENTS}")
+    return requests
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What one path takes. payload: of its answer. alone: what one request adds at its peak. together: what all clients
+    add that ask at once. seconds: the median of one that runs alone.
+    """
+
+    path: str
+    payload: int
+    alone: float
+    together: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Bytes that the instance grows with each request, and the half-width of its 95 % interval."""
+
+    bytes_per_request: float
+    margin: float
+    requests: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """kept: bytes that the instance holds afterwards, at rest, more than before."""
+
+    coefficients: Coefficients
+    kept: int
+    endpoints: Sequence[Endpoint]
+    growth: Growth
+
+    def lines(self) -> list[str]:
+        """The same to be read: MiB, KiB and milliseconds."""
+        costs, growing = self.coefficients, self.growth
+        table = [["path", "answer", "adds alone", "all clients", "takes"]]
+        table += [
+            [found.path, f"{found.payload / KIB:,.0f} KiB", f"{found.alone / MIB:,.1f} MiB",
+             f"{found.together / MIB:,.1f} MiB", f"{found.seconds * 1000:,.0f} ms"]
+            for found in self.endpoints
+        ]  # fmt: skip
+        return [
+            f"{costs.source}: master {costs.master / MIB:,.0f} MiB, worker {costs.cold / MIB:,.0f} MiB started,",
+            f"{costs.warm / MIB:,.0f} warm, {costs.shared / MIB:,.0f} of it shared",
+            f"a busy thread: {costs.thread / KIB:,.0f} KiB",
+            f"a request: {costs.request / KIB:,.0f} KiB, and {costs.copies:.1f} times its payload",
+            f"one in each worker: {costs.transient:.1f} times more",
+            f"growth: {growing.bytes_per_request:,.0f} ± {growing.margin:,.0f} bytes each, over {growing.requests}",
+            *report.columns(table),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PerRequest:
+    """As in sizing.Coefficients."""
+
+    request: float
+    copies: float
+    transient: float
+
+
+def fit_requests(endpoints: Sequence[Endpoint], clients: int, workers: int, thread: float) -> PerRequest:
+    """What requests take, from the smallest and the largest answer.
+
+    The smallest says what a request takes beside its payload. Of the largest, one alone holds copies + transient times
+    its payload, and all clients copies of each and transient of one in each worker.
+    """
+    small = min(endpoints, key=lambda found: found.payload)
+    large = max(endpoints, key=lambda found: found.payload)
+    request = max(0.0, small.together / clients - thread) if small is not large else 0.0
+    if large.payload == 0:
+        return PerRequest(max(0.0, large.together / clients - thread), 0.0, 0.0)
+    alone = max(0.0, large.alone - thread - request) / large.payload
+    together = max(0.0, large.together - clients * (thread + request)) / large.payload
+    most_putting = min(clients, workers)
+    copies = (together - most_putting * alone) / (clients - most_putting) if clients > most_putting else alone
+    # Where the clients' peaks did not meet, or one alone took less than each of many.
+    copies = min(max(copies, 0.0), together / clients)
+    return PerRequest(request, copies, max(0.0, (together - clients * copies) / most_putting))
+
+
+def growth(samples: Sequence[float], step: int) -> Growth:
+    """The slope of samples that are `step` requests apart, as a straight line through them."""
+    requests = [float(number * step) for number in range(len(samples))]
+    line = statistics.linear_regression(requests, samples)
+    rest = [sample - line.slope * x - line.intercept for x, sample in zip(requests, samples)]
+    spread = sum((x - statistics.fmean(requests)) ** 2 for x in requests)
+    error = math.sqrt(sum(one * one for one in rest) / (len(samples) - 2) / spread)
+    # With 20 samples Student's factor is 2.1.
+    return Growth(line.slope, 2.1 * error, int(requests[-1]))
+
+
+def held(group: Path) -> int:
+    """Bytes of a control group that the kernel cannot take back: all but cached files. Reads v1 or v2."""
+    found = {}
+    for line in procfs.read(group / "memory.stat").splitlines():
+        name, _, number = line.partition(" ")
+        found[name] = int(number)
+    if "total_rss" in found:
+        kernel = procfs.read(group / "memory.kmem.usage_in_bytes").strip()
+        return found["total_rss"] + found.get("total_shmem", 0) + int(kernel or 0)
+    return found.get("anon", 0) + found.get("shmem", 0) + found.get("kernel", 0) + found.get("sock", 0)
+
+
+class Peak:
+    """The most that a control group held while the block ran: `most`."""
+
+    def __init__(self, group: Path) -> None:
+        self.group = group
+        self.most = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def watch(self) -> None:
+        while not self.over.wait(POLL_SECONDS):
+            self.most = max(self.most, held(self.group))
+
+    def __enter__(self) -> Peak:
+        self.most = held(self.group)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+
+@contextlib.contextmanager
+def instance(service: str, colour: str, variables: Mapping[str, str]) -> Iterator[tuple[str, int, Path]]:
+    """Run an instance of its own of a colour's files: its socket, its master and its control group.
+
+    variables: of the entrypoint, over the colour's own. Raises CalibrationError.
+    """
+    unit = f"{service}-calibrate"
+    directory = colours.directory_of(service, colour)
+    path = f"/run/{unit}/gunicorn.sock"
+    given = {
+        "GUNICORN_BIND": f"unix:{path}",
+        "GUNICORN_CONFIG": f"{directory}/gunicorn.conf.py",
+        "PLANE_PRESTART": "skip",
+        **variables,
+    }
+    command = [
+        "systemd-run", f"--unit={unit}", "--collect", "--quiet",
+        f"--property=User={service}", f"--property=Group={colours.GROUP}", f"--property=Slice={service}.slice",
+        "--property=MemoryAccounting=yes", "--property=OOMPolicy=continue", f"--property=RuntimeDirectory={unit}",
+        f"--property=EnvironmentFile={directory}/environment", f"--property=WorkingDirectory={directory}/release/code",
+        "/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh",
+    ]  # fmt: skip
+    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    if started.returncode:
+        raise CalibrationError(f"the instance to measure does not start: {started.stderr.strip()}")
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while observe.request(path).status is None:
+            if time.monotonic() > deadline:
+                raise CalibrationError(f"the instance to measure does not answer: journalctl -u {unit}")
+            time.sleep(0.2)
+        master = observe.master_of_socket(path)
+        if master is None:
+            raise CalibrationError(f"nothing runs behind {path}: journalctl -u {unit}")
+        groups = procfs.cgroup_of(master)
+        group = procfs.CGROUP / "memory" / groups["memory"].lstrip("/") if "memory" in groups else (
+            procfs.CGROUP / groups["unified"].lstrip("/")
+        )  # fmt: skip
+        yield path, master, group
+    finally:
+        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
+
+
+def class_variables(worker_class: str, model: Mapping[str, Any]) -> dict[str, str]:
+    """Variables of the entrypoint under which a colour of `model` runs with a class that may be another."""
+    gthread = worker_class == "gthread"
+    return {
+        "GUNICORN_WORKER_CLASS": worker_class,
+        "GUNICORN_THREADS": str(model["threads"] or 1),
+        "GUNICORN_ISOLATE_REQUESTS": str(gthread and model["isolate_requests"] is not False).lower(),
+    }
+
+
+def at_once(clients: int, ask: Callable[[], object]) -> list[BaseException]:
+    """Ask from several threads that begin together; what went wrong, for each that failed."""
+    ready = threading.Barrier(clients)
+
+    def one() -> None:
+        ready.wait()
+        ask()
+
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [pool.submit(one) for _ in range(clients)]
+        return [error for error in (each.exception() for each in asked) if error is not None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked, and in whose name."""
+
+    socket: str
+    host: str
+    headers: Mapping[str, str]
+
+    def get(self, path: str) -> int:
+        """Bytes of the answer. Raises CalibrationError where it is none, or not 200."""
+        connection = UnixConnection(self.socket)
+        try:
+            connection.request("GET", path, headers={"Host": self.host, **self.headers})
+            answer = connection.getresponse()
+            size = 0
+            while block := answer.read(65536):
+                size += len(block)
+        except (OSError, http.client.HTTPException) as error:
+            raise CalibrationError(f"GET {path} was not answered: {type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise CalibrationError(f"GET {path} was answered {answer.status}, and only 200 can be measured")
+        return size
+
+
+def calibrate(
+    service: str, colour: str, desired: Mapping[str, Any], requests: Requests, worker_class: str | None = None
+) -> Calibration:
+    """Measure the colour's release, run as `desired` says, or under another class. Raises CalibrationError."""
+    model, door, paths = desired["model"], desired["front_door"], requests.paths
+    chosen = worker_class or model["worker_class"]
+    with instance(service, colour, class_variables(chosen, model)) as (socket, master, group):
+        asked = Asked(socket, door["health_host"], requests.headers)
+        cold = workers_at_rest(group, master)
+        sizes = {path: asked.get(path) for path in paths}
+        smallest = min(paths, key=lambda path: sizes[path])
+        for _ in range(WARMING * model["workers"]):
+            asked.get(door["health_path"])
+            asked.get(smallest)
+        warm = workers_at_rest(group, master)
+        thread = busy_thread(group, master, asked, door["health_path"], warm.total) if chosen == "gthread" else 0.0
+        endpoints = [
+            endpoint(group, asked, path, requests.clients, warm.total) for path in sorted(paths, key=sizes.__getitem__)
+        ]
+        samples = []
+        for _ in range(CHUNKS):
+            for path in list(paths) * CHUNK:
+                asked.get(path)
+            samples.append(float(held(group)))
+        kept = held(group) - warm.total
+    each = fit_requests(endpoints, requests.clients, model["workers"], thread)
+    return Calibration(
+        Coefficients(
+            source=f"measured on {os.uname().nodename} under {chosen}",
+            master=warm.master,
+            cold=min(cold.each, warm.each),
+            warm=warm.each,
+            shared=warm.shared,
+            thread=thread,
+            request=each.request,
+            copies=each.copies,
+            transient=each.transient,
+            allocator=0,
+        ),
+        kept,
+        endpoints,
+        growth(samples, CHUNK * len(paths)),
+    )
+
+
+@dataclass(frozen=True)
+class Workers:
+    """At rest: of the whole instance, of the master, of each worker, and what of that all of them share."""
+
+    total: int
+    master: float
+    each: float
+    shared: float
+
+
+def workers_at_rest(group: Path, master: int) -> Workers:
+    """What processes hold by themselves is theirs. The rest of the control group is shared where the application was
+    loaded before the fork, and counts for the master where it was not."""
+    workers = procfs.children(master)
+    total, alone = held(group), procfs.memory(master).get("private", 0)
+    each = statistics.fmean([procfs.memory(pid).get("private", 0) for pid in workers] or [0])
+    rest = max(0.0, total - alone - len(workers) * each)
+    if observe.preload_fact(master, workers).value:
+        return Workers(total, float(alone), each + rest, rest)
+    return Workers(total, alone + rest, each, 0.0)
+
+
+def busy_thread(group: Path, master: int, asked: Asked, path: str, rest: int) -> float:
+    """What a thread adds that holds a request, by filling every worker."""
+    workers = procfs.children(master)
+    with Peak(group) as peak:
+        probe = saturation.saturate(asked.socket, workers, path, asked.host)
+    busy = sum(probe.per_worker.values())
+    return max(0.0, (peak.most - rest) / busy) if busy else 0.0
+
+
+def endpoint(group: Path, asked: Asked, path: str, clients: int, rest: int) -> Endpoint:
+    """rest: what the instance held before any of this; what earlier requests left behind is used again by these."""
+    seconds, sizes = [], []
+    with Peak(group) as alone:
+        for _ in range(ROUNDS):
+            began = time.monotonic()
+            sizes.append(asked.get(path))
+            seconds.append(time.monotonic() - began)
+    with Peak(group) as together:
+        for _ in range(ROUNDS):
+            for error in at_once(clients, lambda: asked.get(path)):
+                raise error
+    return Endpoint(
+        path, max(sizes), max(0.0, alone.most - rest), max(0.0, together.most - rest), statistics.median(seconds)
+    )
