@@ -7,7 +7,7 @@ from typing import Any
 
 import client
 import pytest
-from support import Host, changed, load, playbook, report, succeeded
+from support import Host, changed, load, playbook, report, succeeded, wait_for
 
 FOLDER = "/root/plane-app"
 SCRIPT = f"cd {FOLDER} && docker compose -f docker-compose.yaml --env-file=plane.env"
@@ -25,9 +25,14 @@ def verify() -> Any:
 
 
 def own_command(host: Host) -> list[str]:
-    """How the installation's own service is started, read from its process."""
-    pid = host.run("docker inspect --format '{{.State.Pid}}' plane-app-api-1").strip()
-    return host.run(f"tr '\\0' ' ' </proc/{pid}/cmdline").split()
+    """How the installation's own service runs gunicorn, read from its process once its steps before that are done."""
+
+    def words() -> list[str]:
+        pid = host.run("docker inspect --format '{{.State.Pid}}' plane-app-api-1").strip()
+        return host.run(f"tr '\\0' ' ' </proc/{pid}/cmdline").split()
+
+    wait_for(lambda: any(word.endswith("/gunicorn") for word in words()))
+    return words()
 
 
 @pytest.fixture(scope="session")

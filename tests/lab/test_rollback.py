@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -84,6 +85,17 @@ def test_rollback_on_the_host_loses_nothing(api: Host) -> None:
     assert api.live() == back
     assert f"plane-api: {back} is live and verified through the front door" in said
     succeeded(verify(api.name))
+
+
+def test_a_colour_whose_workers_are_renewed_otherwise_brings_its_own_plan(api: Host) -> None:
+    plan = json.loads(api.run("cat /etc/plane-api/rotation.json"))
+    succeeded(site(api.name, plane_api_rotation_hours=12, **a_change()))
+    assert json.loads(api.run("cat /etc/plane-api/rotation.json")) != plan
+    # As after a release whose workers gunicorn itself renews.
+    api.run("systemctl disable --quiet --now plane-api-rotation.timer")
+    way_back(api)
+    assert json.loads(api.run("cat /etc/plane-api/rotation.json")) == plan
+    assert api.succeeds("systemctl is-active --quiet plane-api-rotation.timer && plane-process-model status")
 
 
 @pytest.mark.fault("going back while the database is away", said="ok", clients="nothing", recovered="the rollback")

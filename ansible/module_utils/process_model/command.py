@@ -215,6 +215,9 @@ def _move(service: str, colour: str, live: str | None, wanted: Mapping[str, Any]
             if stopped_first:
                 switch.systemctl("start", "--no-block", stopped_first)
         raise
+    # How its workers are renewed belongs to what the colour was deployed as: by gunicorn, or when by rotation.
+    if "rotation" in wanted and not state.rotation_is_current(wanted):
+        rotation.put_plan(service, wanted["rotation"])
     after = state.examine(wanted)
     if not after.match:
         said = _lines(after.mismatches)

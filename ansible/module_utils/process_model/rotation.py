@@ -187,6 +187,15 @@ def read_plan(service: str) -> Plan | None:
         return None
 
 
+def put_plan(service: str, plan: Mapping[str, Any] | None) -> None:
+    """Make the plan the service's on this host, now and after a reboot; None where nothing is to be rotated.
+
+    Raises OSError or switch.SwitchError.
+    """
+    colours.rotation_file_of(service).write_text(json.dumps(plan, indent=4) + "\n", encoding="utf-8")
+    switch.systemctl("disable" if plan is None else "enable", "--now", f"{service}-rotation.timer")
+
+
 def reason_to_begin(service: str, colour: str, plan: Plan, now: float) -> str:
     """Why the live instance is to be replaced right now; empty where it is not due, or not this host's turn."""
     if colours.has_traffic(service, colours.SPARE):

@@ -117,7 +117,7 @@ def examine(
         if colour is None:
             mismatches += _compare_front_door(desired, observation, examined, state)
     if colour is None:
-        state.rotation_is_current = _rotation_is_current(desired)
+        state.rotation_is_current = rotation_is_current(desired)
     # A change of the plan alone is no reason for a new colour, so preflight does not count it.
     if colour is None and not preflight and not state.rotation_is_current:
         mismatches.append(
@@ -178,7 +178,7 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     )
 
 
-def _rotation_is_current(desired: Mapping[str, Any]) -> bool:
+def rotation_is_current(desired: Mapping[str, Any]) -> bool:
     """Whether the plan of rotations is the desired one, and its timer runs where there is one, and only there."""
     service = str(desired["service"])
     try:
