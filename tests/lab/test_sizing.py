@@ -61,6 +61,13 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(api1: Host, variables:
 
 
 @pytest.fixture
+def deployed_again(api1: Host, api2: Host) -> Iterator[None]:
+    """What a test deploys is gone after it; named before few_connections, with which nothing could be deployed."""
+    yield
+    succeeded(site(f"{api1.name},{api2.name}"))
+
+
+@pytest.fixture
 def few_connections(data1: Host) -> Iterator[None]:
     """A database that allows fewer connections than the services open."""
 
@@ -82,7 +89,7 @@ def test_more_connections_than_the_database_allows_are_refused(few_connections: 
 
 
 def test_accepted_by_name_they_are_used_up_and_verify_repeats_the_risk(
-    few_connections: None, api1: Host, api2: Host, data1: Host
+    deployed_again: None, few_connections: None, api1: Host, api2: Host, data1: Host
 ) -> None:
     accepted = {"plane_api_accepted_risks": ["database-connections"], **a_change()}
     succeeded(site(f"{api1.name},{api2.name}", **accepted))

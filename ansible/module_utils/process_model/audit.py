@@ -13,18 +13,17 @@ import http.client
 import json
 import re
 import socket
-import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import colours, observe, report
+from . import colours, report, transient
 from .audit_hooks import CONTEXT_VARIABLE
 
 HOOKS = Path(__file__).with_name("audit_hooks.py")
 START_SECONDS = 60.0
+PURPOSE = "audit"
 # Django's own: connections, which are kept from request to request on purpose, and what each request sets anew.
 HARMLESS = (
     "django.db.connections",
@@ -178,29 +177,14 @@ def send(path: str, request: Request, headers: Mapping[str, str], host: str) -> 
 @contextlib.contextmanager
 def instance(service: str, colour: str, application: str) -> Iterator[tuple[str, Path]]:
     """Run the audit's own instance of a colour's release; its socket and its report. It ends with the block."""
-    unit = f"{service}-audit"
-    run = Path("/run") / unit
-    directory = colours.directory_of(service, colour)
+    run = transient.folder_of(service, PURPOSE)
     command = [
-        "systemd-run", f"--unit={unit}", "--collect", "--quiet",
-        f"--property=User={service}", "--property=Group=plane", f"--property=Slice={service}.slice",
-        f"--property=EnvironmentFile={directory}/environment", f"--property=RuntimeDirectory={unit}",
-        f"--property=WorkingDirectory={directory}/release/code", f"--setenv=AUDIT_REPORT={run}/report",
-        f"{directory}/release/venv/bin/gunicorn", "--worker-class=gthread", "--workers=1", "--threads=1",
-        f"--bind=unix:{run}/gunicorn.sock", f"--config={HOOKS}", application,
+        f"{colours.directory_of(service, colour)}/release/venv/bin/gunicorn", "--worker-class=gthread", "--workers=1",
+        "--threads=1", f"--bind=unix:{run}/{transient.SOCKET}", f"--config={HOOKS}", application,
     ]  # fmt: skip
-    started = subprocess.run(command, capture_output=True, text=True, check=False)
-    if started.returncode:
-        raise AuditError(f"the audit's instance does not start: {started.stderr.strip()}")
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while observe.request(f"{run}/gunicorn.sock").status is None:
-            if time.monotonic() > deadline:
-                raise AuditError(f"the audit's instance does not answer: journalctl -u {unit}")
-            time.sleep(0.2)
-        yield f"{run}/gunicorn.sock", run / "report"
-    finally:
-        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
+    options = [f"--setenv=AUDIT_REPORT={run}/report"]
+    with transient.instance(service, colour, PURPOSE, command, options, START_SECONDS) as path:
+        yield path, run / "report"
 
 
 def wsgi_application(service: str, colour: str) -> str:
@@ -213,7 +197,10 @@ def wsgi_application(service: str, colour: str) -> str:
 
 
 def audit(service: str, colour: str, asked: Requests, health_path: str, health_host: str) -> list[Finding]:
-    """Send every request as every user to an instance of its own, and look after each. Raises AuditError."""
+    """Send every request as every user to an instance of its own, and look after each.
+
+    Raises AuditError or transient.InstanceError.
+    """
     look = Request("GET", health_path)
     labels: list[tuple[str, str]] = []
     with instance(service, colour, wsgi_application(service, colour)) as (path, log):

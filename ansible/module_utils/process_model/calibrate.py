@@ -13,7 +13,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import colours, observe, procfs, report, saturation
+from . import colours, observe, procfs, report, saturation, transient
 from .audit import UnixConnection
 from .sizing import MIB, Coefficients
 
 KIB = 1024
 START_SECONDS = 120.0
+PURPOSE = "calibrate"
 # Requests that each worker has served when it counts as warm.
 WARMING = 10
 # Times that all clients ask for a path at once: their peaks do not meet every time.
@@ -204,43 +204,26 @@ class Peak:
 def instance(service: str, colour: str, variables: Mapping[str, str]) -> Iterator[tuple[str, int, Path]]:
     """Run an instance of its own of a colour's files: its socket, its master and its control group.
 
-    variables: of the entrypoint, over the colour's own. Raises CalibrationError.
+    variables: of the entrypoint, over the colour's own. Raises CalibrationError or transient.InstanceError.
     """
-    unit = f"{service}-calibrate"
     directory = colours.directory_of(service, colour)
-    path = f"/run/{unit}/gunicorn.sock"
     given = {
-        "GUNICORN_BIND": f"unix:{path}",
+        "GUNICORN_BIND": f"unix:{transient.folder_of(service, PURPOSE)}/{transient.SOCKET}",
         "GUNICORN_CONFIG": f"{directory}/gunicorn.conf.py",
         "PLANE_PRESTART": "skip",
         **variables,
     }
-    command = [
-        "systemd-run", f"--unit={unit}", "--collect", "--quiet",
-        f"--property=User={service}", f"--property=Group={colours.GROUP}", f"--property=Slice={service}.slice",
-        "--property=MemoryAccounting=yes", "--property=OOMPolicy=continue", f"--property=RuntimeDirectory={unit}",
-        f"--property=EnvironmentFile={directory}/environment", f"--property=WorkingDirectory={directory}/release/code",
-        "/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh",
-    ]  # fmt: skip
-    started = subprocess.run(command, capture_output=True, text=True, check=False)
-    if started.returncode:
-        raise CalibrationError(f"the instance to measure does not start: {started.stderr.strip()}")
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while observe.request(path).status is None:
-            if time.monotonic() > deadline:
-                raise CalibrationError(f"the instance to measure does not answer: journalctl -u {unit}")
-            time.sleep(0.2)
+    command = ["/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh"]
+    options = ["--property=MemoryAccounting=yes", "--property=OOMPolicy=continue"]
+    with transient.instance(service, colour, PURPOSE, command, options, START_SECONDS) as path:
         master = observe.master_of_socket(path)
         if master is None:
-            raise CalibrationError(f"nothing runs behind {path}: journalctl -u {unit}")
+            raise CalibrationError(f"nothing runs behind {path}")
         groups = procfs.cgroup_of(master)
         group = procfs.CGROUP / "memory" / groups["memory"].lstrip("/") if "memory" in groups else (
             procfs.CGROUP / groups["unified"].lstrip("/")
         )  # fmt: skip
         yield path, master, group
-    finally:
-        subprocess.run(["systemctl", "stop", unit], capture_output=True, check=False)
 
 
 def class_variables(worker_class: str, model: Mapping[str, Any]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import admission, audit, calibrate, colours, containers, lock, report, rotation, state, switch
+from . import admission, audit, calibrate, colours, containers, lock, report, rotation, state, switch, transient
 
 DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
@@ -47,6 +47,7 @@ EXPECTED = (
     admission.AdmissionError,
     audit.AuditError,
     calibrate.CalibrationError,
+    transient.InstanceError,
     OSError,
 )
 

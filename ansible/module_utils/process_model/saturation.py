@@ -59,12 +59,12 @@ def reading_descriptor(text: str, reads: set[int]) -> int | None:
 class Counts:
     """Of one worker: connections that it accepted, and of these the ones that a thread reads from.
 
-    restless: a thread runs, or waits for a processor, so the counts may still change.
+    restless: a thread runs, or waits for a processor, so the counts may still change. It is not compared.
     """
 
     running: int = 0
     accepted: int = 0
-    restless: bool = False
+    restless: bool = field(default=False, compare=False)
 
 
 def count(pid: int, path: str) -> Counts:

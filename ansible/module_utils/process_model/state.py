@@ -136,9 +136,10 @@ def examine(
     if changes or desired.get("sizing", {}).get("accepted"):
         verdict = _fit(desired, state)
         state.accepted, state.warned = verdict.accepted, verdict.warned
-        state.database = _database(desired, state)
         if changes:
             state.refusals = verdict.refused
+        if changes or "database-connections" in desired["sizing"]["accepted"]:
+            state.database = _database(desired, state)
     if preflight:
         state.refusals += refusals(desired, state)
         _compare_shared(desired, state)
