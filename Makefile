@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -38,6 +38,11 @@ test: setup ## Pass every test; those with hosts two at a time, each with hosts 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
 
+terraform-test: setup ## Terraform's modules, and every environment applied to a stand-in for AWS (no credentials)
+	@tools/setup.sh terraform
+	@tools/setup.sh aws
+	TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc pytest tests/terraform --numprocesses 2 --dist loadfile
+
 test-molecule: lab-up ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'
 
@@ -55,7 +60,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/lab tests/mutation tests/chaos tests/compose molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
-# packages. Says in one line what is missing where it cannot help.
-# usage: setup.sh venv | lab
+# packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
+# help.
+# usage: setup.sh venv | lab | terraform | aws
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -57,8 +58,60 @@ PACKAGES
     fail "apt-get could not install: ${missing[*]}"
 }
 
+# Folders in which an unpacked mirror of providers may lie: what Terraform itself looks into, and what machines without a
+# registry have under /opt, /srv and /usr. A mirror is a folder that holds <host>/hashicorp/aws/<version>.
+find_mirror() {
+  local folder
+  folder=$(find "${XDG_DATA_HOME:-$HOME/.local/share}/terraform/plugins" "$HOME/.terraform.d/plugins" /usr/share/terraform/plugins \
+    /usr/local/share/terraform/plugins /opt /srv /usr/lib/terraform -maxdepth 6 -type d -path '*.*/hashicorp/aws/[0-9]*' -print -quit \
+    2>/dev/null || true)
+  [ -z "$folder" ] || dirname "$(dirname "$(dirname "$(dirname "$folder")")")"
+}
+
+# Writes build/terraform/rc: a copy of the user's own configuration where there is one; else the machine's mirror where
+# there is one; else a cache, so that the provider is downloaded once for all modules.
+setup_terraform() {
+  local own mirror
+  command -v terraform >/dev/null || fail "no terraform on PATH: install 1.11 or newer (it is not in Debian)"
+  mkdir -p build/terraform/cache
+  own=${TF_CLI_CONFIG_FILE:-$HOME/.terraformrc}
+  mirror=$(find_mirror)
+  if [ -f "$own" ]; then
+    [ "$own" -ef build/terraform/rc ] || cp "$own" build/terraform/rc
+  elif [ -n "$mirror" ]; then
+    printf 'provider_installation {\n  filesystem_mirror {\n    path = "%s"\n  }\n}\n' "$mirror" >build/terraform/rc
+  else
+    # No lock file is kept (terraform/README.md), so there is none to break.
+    printf 'plugin_cache_dir = "%s"\nplugin_cache_may_break_dependency_lock_file = true\n' "$PWD/build/terraform/cache" >build/terraform/rc
+  fi
+}
+
+# The inventory plugin for EC2 and the lookup of secrets. They are published on PyPI only inside the package `ansible`,
+# of which everything else stays where it is. Its version belongs to ansible-core's in controller.in.
+setup_aws() {
+  local target download
+  target=$(.venv/bin/python -c 'import ansible, pathlib; print(pathlib.Path(ansible.__file__).parent.parent / "ansible_collections")')
+  [ -d "$target/amazon/aws" ] && return
+  echo "setup: collection amazon.aws (once)"
+  download=$(mktemp -d)
+  .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/collections.txt --dest "$download"
+  .venv/bin/python - "$download" "$target" <<'UNPACK'
+import pathlib, shutil, sys, zipfile
+
+download, target = map(pathlib.Path, sys.argv[1:])
+(wheel,) = download.glob("*.whl")
+with zipfile.ZipFile(wheel) as package:
+    package.extractall(download, [name for name in package.namelist() if name.startswith("ansible_collections/amazon/")])
+(target / "amazon").mkdir(parents=True, exist_ok=True)
+shutil.move(download / "ansible_collections/amazon/aws", target / "amazon/aws")
+UNPACK
+  rm -rf "$download"
+}
+
 case "${1:-}" in
   venv) setup_venv ;;
   lab) setup_lab ;;
-  *) fail "usage: setup.sh venv | lab" ;;
+  terraform) setup_terraform ;;
+  aws) setup_aws ;;
+  *) fail "usage: setup.sh venv | lab | terraform | aws" ;;
 esac

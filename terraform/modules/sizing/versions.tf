@@ -1,0 +1,4 @@
+# Reads files and computes; needs no provider.
+terraform {
+  required_version = ">= 1.11"
+}
