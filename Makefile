@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-report test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -42,6 +42,10 @@ terraform-test: setup ## Terraform's modules, and every environment applied to a
 	@tools/setup.sh terraform
 	@tools/setup.sh aws
 	TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc pytest tests/terraform --numprocesses 2 --dist loadfile
+
+terraform-report: setup ## What every environment would be on AWS: hosts, requests a second, connections, price a month
+	@tools/setup.sh terraform
+	@TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc PYTHONPATH=$(CURDIR)/tests/terraform:$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils python tools/terraform_report.py
 
 test-molecule: lab-up ## Molecule: check mode, converge, idempotence, verify, flip under load
 	molecule test 2>&1 | sed --unbuffered 's/^/molecule | /'

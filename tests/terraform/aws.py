@@ -133,6 +133,18 @@ class Account:
         }
 
 
+def ansible(account: Account, *words: str, **environment: str) -> str:
+    """A command of Ansible with the inventory of what is in the account; what it printed."""
+    return succeeded(
+        subprocess.run(
+            [str(Path(sys.executable).parent / words[0]), "-i", str(ROOT / "terraform/inventory"), *words[1:]],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+            env={**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": account.url, "ANSIBLE_NOCOLOR": "1",
+                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", **environment},
+        )
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Fleet:
     """One environment in one account."""
@@ -150,11 +162,22 @@ class Fleet:
             self.folder, *words, AWS_ENDPOINT_URL=self.account.url, TF_VAR_site=json.dumps(self.account.site)
         )
 
-    def apply(self) -> None:
+    def init(self) -> None:
         self.account.site  # noqa: B018 - makes the bucket of the state
         backend = [f"-backend-config={each}" for each in ("bucket=state", f"region={REGION}", "use_path_style=true")]
         succeeded(self.run("init", "-input=false", *backend))
+
+    def apply(self) -> None:
+        self.init()
         succeeded(self.run("apply", "-input=false", "-auto-approve"))
+
+    def planned(self) -> dict[str, Any]:
+        """The outputs that a first plan knows already."""
+        self.init()
+        succeeded(self.run("plan", "-input=false", "-out=planned"))
+        changes = json.loads(succeeded(self.run("show", "-json", "planned")))["output_changes"]
+        found: dict[str, Any] = changes["environment"]["after"]
+        return found
 
     def plan(self) -> list[tuple[str, str]]:
         """What a plan would do: address and action."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
-from aws import CREDENTIALS, SIZES, Fleet, succeeded
+from aws import SIZES, Fleet, ansible, succeeded
 from mutations import MUTATIONS
 from support import ROOT
 
@@ -119,28 +116,8 @@ def test_another_tier_changes_what_hangs_on_it_and_nothing_else(applied: Fleet) 
     }
 
 
-def ansible(applied: Fleet, *words: str) -> str:
-    return succeeded(
-        subprocess.run(
-            [str(Path(sys.executable).parent / words[0]), "-i", str(ROOT / "terraform/inventory"), *words[1:]],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **os.environ,
-                **CREDENTIALS,
-                "AWS_ENDPOINT_URL": applied.account.url,
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-            },
-        )
-    )
-
-
 def test_the_inventory_has_every_instance_in_the_groups_of_its_environment(applied: Fleet) -> None:
-    listed = json.loads(ansible(applied, "ansible-inventory", "--list"))
+    listed = json.loads(ansible(applied.account, "ansible-inventory", "--list"))
     variables = listed["_meta"]["hostvars"]
     hosts = set(listed[applied.name]["hosts"])
     instances = {instance["PrivateIpAddress"]: instance for instance in applied.instances()}
@@ -194,7 +171,7 @@ def test_ansible_finds_settings_that_are_right_and_the_secrets(applied: Fleet, t
         ],
     }
     (tmp_path / "check.yml").write_text(yaml.safe_dump([play]))
-    ansible(applied, "ansible-playbook", str(tmp_path / "check.yml"), "-l", applied.name)
+    ansible(applied.account, "ansible-playbook", str(tmp_path / "check.yml"), "-l", applied.name)
     seen = [json.loads(path.read_text()) for path in tmp_path.glob("plane-*.json")]
     assert len(seen) == len(applied.instances())
     for host in seen:

@@ -89,6 +89,7 @@ module "fleet" {
     cpu        = sum([for name in each.value : local.services[name].cpu])
     memory_mib = sum([for name in each.value : local.services[name].memory_mib])
   }
+  disk_gib   = var.disk_gib
   replicas   = local.replicas[each.key]
   vpc_id     = var.site.vpc_id
   subnet_ids = var.site.host_subnet_ids
@@ -127,4 +128,26 @@ module "alarms" {
   queue_timeout   = each.value.queue_timeout
   topic_arn       = var.site.alarm_topic_arn
   agent_namespace = var.site.agent_namespace
+}
+
+# A month's price at the fewest and at the most hosts. Traffic, logs, requests and keys are not in it: they depend on use.
+locals {
+  prices = yamldecode(file("${path.module}/../../prices.yml")).plane_prices
+  fleet_month = lookup(local.prices.instance_hour, var.instance_types[0], null) == null ? null : (
+    local.prices.instance_hour[var.instance_types[0]] * local.prices.hours_a_month +
+    var.disk_gib * local.prices.disk_gib_month + local.prices.detailed_monitoring_month
+  )
+  # One unit of capacity, and an address in each of its subnets.
+  balancer_month = !var.load_balancer ? 0 : local.prices.hours_a_month * (
+    local.prices.load_balancer_hour + local.prices.load_balancer_unit_hour +
+    length(var.site.load_balancer_subnet_ids) * local.prices.public_address_hour
+  )
+  fixed_month = (
+    local.balancer_month + length(module.secrets.arns) * local.prices.secret_month +
+    sum([for alarm in module.alarms : alarm.count]) * local.prices.alarm_month
+  )
+  hosts = {
+    least = sum([for fleet in local.replicas : fleet.min])
+    most  = sum([for fleet in local.replicas : fleet.max])
+  }
 }

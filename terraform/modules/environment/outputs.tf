@@ -1,5 +1,5 @@
 output "capacity" {
-  description = "Service -> what it can take: slots of a host, hosts, requests a minute of the fewest hosts at the wanted utilisation."
+  description = "Service -> what it can take: slots of a host, hosts, requests a second of the fewest hosts at the wanted utilisation."
   value = {
     for name, service in local.services : name => {
       tier                = service.tier
@@ -7,7 +7,8 @@ output "capacity" {
       hosts               = local.replicas[local.fleet_of[name]]
       memory_mib          = service.memory_mib
       needed_mib          = local.needs[name]
-      requests_per_minute = module.alarms[name].requests_per_minute * local.replicas[local.fleet_of[name]].min
+      service_seconds     = var.service_seconds[name]
+      requests_per_second = module.alarms[name].requests_per_minute / 60 * local.replicas[local.fleet_of[name]].min
     }
   }
 
@@ -32,6 +33,17 @@ output "database_connections" {
   precondition {
     condition     = local.database_connections <= var.site.database_connections
     error_message = "All services together open ${local.database_connections} connections (hosts at the most, and one more during a refresh, times slots), site.database_connections is ${var.site.database_connections}. Allowed: fewer hosts or slots, a larger database, or a pool in front of it."
+  }
+}
+
+output "monthly_usd" {
+  description = "A month's price at the fewest and at the most hosts; null where terraform/prices.yml does not know the type. Beside it: what it was computed from."
+  value = {
+    least         = local.fleet_month == null ? null : local.fixed_month + local.hosts.least * local.fleet_month
+    most          = local.fleet_month == null ? null : local.fixed_month + local.hosts.most * local.fleet_month
+    hosts         = local.hosts
+    instance_type = var.instance_types[0]
+    prices        = "${local.prices.region}, ${local.prices.as_of}, ${local.prices.source}"
   }
 }
 

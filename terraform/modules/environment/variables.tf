@@ -38,6 +38,13 @@ variable "instance_types" {
   nullable    = false
 }
 
+variable "disk_gib" {
+  description = "Size of a host's root disk, in GiB."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
 variable "load_balancer" {
   description = "Whether there is one. Without, clients reach the proxy on the machine."
   type        = bool

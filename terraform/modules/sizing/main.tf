@@ -1,12 +1,12 @@
 # The arithmetic of ansible/module_utils/process_model/sizing.py, with what was measured on real Plane (its MEASURED).
 # tests/terraform/test_sizing.py holds the two against each other.
 locals {
-  master    = 7
-  warm      = 140
-  shared    = 93
-  thread    = 0.1
-  request   = 1.5
-  copies    = 6.5
+  master  = 7
+  warm    = 140
+  shared  = 93
+  thread  = 0.1
+  request = 1.5
+  copies  = 6.5
   # As above, of one request in each worker at a time.
   transient = 0
 

@@ -53,6 +53,38 @@ run "cloud_is_a_fleet_for_each_service" {
   }
 }
 
+# A host: 730 x 0.096 + 30 x 0.08 + 2.10; beside them 730 x (0.0225 + 0.008 + 2 x 0.005) + 5 x 0.40 + 8 x 0.10.
+run "a_month_has_a_price" {
+  command = plan
+
+  assert {
+    condition     = output.monthly_usd.hosts == { least = 6, most = 10 }
+    error_message = "two fleets of 3 to 5"
+  }
+  assert {
+    condition     = abs(output.monthly_usd.least - (6 * 74.58 + 32.365)) < 0.001
+    error_message = "6 hosts: ${output.monthly_usd.least}"
+  }
+  assert {
+    condition     = abs(output.monthly_usd.most - (10 * 74.58 + 32.365)) < 0.001
+    error_message = "10 hosts: ${output.monthly_usd.most}"
+  }
+  assert {
+    condition     = abs(output.capacity.plane_api.requests_per_second - 3 * floor(24 * 0.6 * 60 / 0.12) / 60) < 0.001
+    error_message = "3 hosts of 24 slots, 6 of 10 busy, 0.12 s each: ${output.capacity.plane_api.requests_per_second}"
+  }
+}
+
+run "a_type_that_nobody_knows_the_price_of_has_none" {
+  command = plan
+  variables { instance_types = ["m7i.large"] }
+
+  assert {
+    condition     = output.monthly_usd.least == null && output.monthly_usd.most == null
+    error_message = "no price is better than a wrong one"
+  }
+}
+
 run "commercial_is_one_fleet_of_both" {
   command = plan
   variables { name = "commercial" }
