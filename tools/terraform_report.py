@@ -18,8 +18,8 @@ from aws import SIZES, Account, Fleet, Tree, moto_server
 from process_model.report import columns
 
 HEADINGS = [
-    "environment", "service", "tier", "hosts", "slots a host", "s a request", "requests/s", "MiB needed", "of", "connections",
-    "US$ a month",
+    "environment", "service", "tier", "hosts", "slots a host", "s a request", "requests/s", "MiB needed", "of",
+    "connections", "US$ a month",
 ]  # fmt: skip
 
 

@@ -130,6 +130,7 @@ class Account:
             "alarm_topic_arn": self.client("sns").create_topic(Name="plane")["TopicArn"],
             "data_stores": {"database": {"security_group_id": database, "port": 5432}},
             "database_connections": 500,
+            "agent_namespace": "Plane",
         }
 
 

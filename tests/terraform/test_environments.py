@@ -70,18 +70,17 @@ def test_alarms_watch_every_service_and_tell_somebody(applied: Fleet) -> None:
         "MetricAlarms"
     ]
     names = {alarm["AlarmName"].removeprefix(f"plane-{applied.name}-") for alarm in alarms}
-    kinds = ["cpu"] if applied.name == "community" else ["cpu", "latency", "errors", "hosts"]
+    kinds = ["cpu", "memory", "queue", *([] if applied.name == "community" else ["latency", "errors", "hosts"])]
     services = ["plane_api"] if applied.name == "community" else ["plane_api", "plane_graphql"]
     assert names == {f"{service}-{kind}" for service in services for kind in kinds}
-    assert all(alarm["AlarmActions"] == [applied.account.site["alarm_topic_arn"]] for alarm in alarms)
+    assert all(applied.account.site["alarm_topic_arn"] in alarm["AlarmActions"] for alarm in alarms)
 
 
 def test_only_fleets_that_may_grow_have_a_policy(applied: Fleet) -> None:
     policies = applied.account.client("autoscaling").describe_policies()["ScalingPolicies"]
     names = {policy["PolicyName"] for policy in policies if policy["PolicyName"].startswith(f"plane-{applied.name}-")}
-    expected = (
-        {"plane-cloud-plane_api-requests", "plane-cloud-plane_graphql-requests"} if applied.name == "cloud" else set()
-    )
+    grows = ["plane_api", "plane_graphql"] if applied.name == "cloud" else []
+    expected = {f"plane-cloud-{service}-{signal}" for service in grows for signal in ("requests", "memory")}
     assert names == expected
 
 
@@ -113,6 +112,8 @@ def test_another_tier_changes_what_hangs_on_it_and_nothing_else(applied: Fleet) 
         'module.fleet["graphql"].aws_launch_template.this',
         'module.fleet["graphql"].aws_autoscaling_group.this',
         'module.alarms["plane_api"].aws_autoscaling_policy.requests["this"]',
+        'module.alarms["plane_api"].aws_autoscaling_policy.memory["this"]',
+        'module.alarms["plane_api"].aws_cloudwatch_metric_alarm.memory["this"]',
     }
 
 

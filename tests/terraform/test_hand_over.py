@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import lab
 import pytest
 import yaml
 from aws import Account, ansible, moto_server
-from support import ROOT
+from support import ROOT, Host
+
+import lab
 
 INVENTORY = ROOT / "tests/terraform/inventory"
 HOSTS = {
@@ -25,6 +26,7 @@ TAGS = {
     "Name": "plane-staging-api-graphql",
     "plane_services": "plane_api plane_graphql",
     "trusted_proxies": "10.203.70.128/28",
+    "agent_namespace": "Plane",
 }
 SECRETS = {
     "database_url": f"postgres://plane:plane-lab@{HOSTS['aws-data1']}:5432/plane",
@@ -40,6 +42,11 @@ set -euo pipefail
 exec 3<>/dev/tcp/%s/22
 cat <&3 &
 cat >&3
+"""
+# Of the AWS command line, on the host: keeps what it was to publish.
+COMMAND_LINE = """#!/bin/sh
+echo "$*" >/run/aws-asked
+cat >/run/aws-published
 """
 
 
@@ -81,14 +88,14 @@ def test_site_yml_gives_the_instance_the_verified_model(account: Account, instan
         "ansible_ssh_extra_args": f"-o UserKnownHostsFile={ROOT}/.lab/known_hosts",
     }
 
-    def site() -> str:
+    def play(book: str) -> str:
         return ansible(
-            account, "ansible-playbook", "site.yml", "-l", "staging", "-e", json.dumps(differs),
+            account, "ansible-playbook", book, "-l", "staging", "-e", json.dumps(differs),
             PATH=f"{tmp_path}:{os.environ['PATH']}",
             PLANE_AWS_USER="root", PLANE_AWS_KEY=str(ROOT / ".lab/id_ed25519"),
         )  # fmt: skip
 
-    printed = site()
+    printed = play("site.yml")
     for secret in SECRETS.values():
         assert secret not in printed
     found = json.loads(report.read_text())
@@ -101,4 +108,23 @@ def test_site_yml_gives_the_instance_the_verified_model(account: Account, instan
         for name, each in services.items()
     }
     assert models == {"plane-api": ("gthread", 2, 8), "plane-graphql": ("uvicorn", 2, None)}
-    assert "changed=0 " in site(), "a second run finds nothing to do"
+    assert "changed=0 " in play("site.yml"), "a second run finds nothing to do"
+
+    host = Host("aws-plane1", HOSTS["aws-plane1"])
+    host.run("cat >/usr/local/bin/aws && chmod 755 /usr/local/bin/aws", stdin=COMMAND_LINE)
+    play("ansible/playbooks/cloudwatch.yml")
+    assert host.succeeds("systemctl is-active plane-signals.timer")
+    assert "changed=0 " in play("ansible/playbooks/cloudwatch.yml")
+    host.run(f"curl -sf http://{host.address}:8000/ && systemctl start plane-signals.service")
+    assert host.run("cat /run/aws-asked").split()[:4] == ["cloudwatch", "put-metric-data", "--namespace", "Plane"]
+    cloudwatch = account.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Plane", MetricData=json.loads(host.run("cat /run/aws-published")))
+    published = {
+        (metric["MetricName"], *(each["Value"] for each in metric["Dimensions"]))
+        for metric in cloudwatch.list_metrics(Namespace="Plane")["Metrics"]
+    }
+    assert published >= {
+        ("MemoryUsedPercent", "staging", "plane_api"),
+        ("MemoryUsedPercent", "staging", "plane_graphql"),
+        ("QueueTimeSeconds", "staging", "plane_api"),
+    }

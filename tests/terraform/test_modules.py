@@ -114,6 +114,7 @@ class Bootstrap:
     services    = ["plane_api"]
     group       = "plane-staging-api"
     proxies     = ["192.0.2.0/28"]
+    namespace   = "Plane"
   }})
 }}
 """
@@ -137,8 +138,9 @@ def bootstrap(tree: Tree, tmp_path: Path) -> Bootstrap:
 def test_a_host_that_configured_itself_joins(bootstrap: Bootstrap) -> None:
     status, said = bootstrap.run(bootstrap.sha256())
     assert status == 0
-    assert [line.split()[0] for line in said] == ["aws", "ansible-playbook", "aws"]
+    assert [line.split()[0] for line in said] == ["aws", "ansible-playbook", "ansible-playbook", "aws"]
     assert said[1].endswith("site.yml --limit staging")
+    assert said[2].endswith("cloudwatch.yml --limit staging")
     assert said[-1].endswith("--instance-id i-1 --lifecycle-action-result CONTINUE")
     assert "plane_api: {hosts: {i-1: }}" in (bootstrap.host / "build/self/hosts.yml").read_text()
 

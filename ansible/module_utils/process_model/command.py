@@ -6,6 +6,7 @@
     plane-process-model rotate [--if-due] SERVICE       replace every process of the live colour by a fresh one
     plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
     plane-process-model calibrate SERVICE FILE          what the live colour's release takes, for the calculator
+    plane-process-model signals [--seconds N]           memory and queue times, as CloudWatch takes them
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -26,7 +27,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import admission, audit, calibrate, colours, containers, lock, report, rotation, state, switch, transient
+from . import (
+    admission,
+    audit,
+    calibrate,
+    colours,
+    containers,
+    lock,
+    report,
+    rotation,
+    signals,
+    state,
+    switch,
+    transient,
+)
 
 DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
@@ -320,6 +334,11 @@ def status() -> bool:
     return bool(verdicts) and all(verdict and verdict["match"] for verdict in verdicts.values())
 
 
+def signals_of(service: str, seconds: float) -> list[dict[str, Any]]:
+    wanted = desired_of(service, colours.live_colour(service) or colours.BLUE) or {}
+    return signals.read(str(wanted.get("environment", "")), service, seconds)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="plane-process-model", description=__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
@@ -336,6 +355,8 @@ def parser() -> argparse.ArgumentParser:
     sizes.add_argument("service")
     sizes.add_argument("file", type=Path, help="JSON: paths to ask for, headers, and how many clients ask at once")
     sizes.add_argument("--worker-class", choices=["gthread", "uvicorn"], help="other than the live colour's")
+    fullness = commands.add_parser("signals", help="memory and queue times of every service, as CloudWatch takes them")
+    fullness.add_argument("--seconds", type=float, default=60, help="how far back the queue is looked at; default 60")
     commands.add_parser("status", help="what runs, compared with what it was deployed as")
     rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
     rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
@@ -364,6 +385,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "status":
         return 0 if status() else 1
     known = services()
+    if given.command == "signals":
+        found = [each for service in known for each in signals_of(service, given.seconds)]
+        say(json.dumps(found))
+        return 0
     asked = [given.service] if given.command in ("switch", "rotate", "audit", "calibrate") else given.services or known
     unknown = [service for service in asked if service not in known]
     if unknown or not asked:

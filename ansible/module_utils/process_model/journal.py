@@ -23,6 +23,12 @@ def last_lines(identifier: str, count: int, since: float = 0) -> list[str]:
     ).splitlines()
 
 
+def lines_of_last(identifier: str, seconds: float) -> list[str]:
+    """What was written under a syslog identifier in the last `seconds`."""
+    since = time.time() - seconds
+    return _journalctl(f"--since=@{since:.6f}", "--output=cat", f"--identifier={identifier}").splitlines()
+
+
 def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:
     """The process that wrote a line with `mark`, admission's own log aside; None where none did within the limit.
 

@@ -23,6 +23,8 @@ locals {
     plane_services = join(" ", sort(keys(var.services)))
     }, var.load_balancer == null ? {} : {
     trusted_proxies = join(" ", var.load_balancer.cidrs)
+    }, var.agent_namespace == null ? {} : {
+    agent_namespace = var.agent_namespace
   })
 }
 
@@ -122,6 +124,16 @@ locals {
     # AWS knows no resource for these.
     Resource = ["*"]
   }
+  # What ansible/playbooks/cloudwatch.yml publishes; AWS knows no other bound for it than the namespace.
+  signals = [
+    for namespace in [var.agent_namespace] : {
+      Sid       = "Signals"
+      Effect    = "Allow"
+      Action    = ["cloudwatch:PutMetricData"]
+      Resource  = ["*"]
+      Condition = { StringEquals = { "cloudwatch:namespace" = namespace } }
+    } if namespace != null
+  ]
   self_configuration = [
     for statement in [
       {
@@ -153,7 +165,7 @@ resource "aws_iam_role_policy" "this" {
   role = aws_iam_role.this.id
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat([local.session_manager], local.self_configuration)
+    Statement = concat([local.session_manager], local.signals, local.self_configuration)
   })
 }
 
@@ -174,6 +186,7 @@ resource "aws_launch_template" "this" {
     services    = sort(keys(var.services))
     group       = var.name
     proxies     = try(var.load_balancer.cidrs, null)
+    namespace   = var.agent_namespace
   }))
 
   iam_instance_profile {

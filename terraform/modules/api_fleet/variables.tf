@@ -134,6 +134,12 @@ variable "disk_gib" {
   }
 }
 
+variable "agent_namespace" {
+  description = "Namespace of CloudWatch into which the hosts may publish how full they are; null for none."
+  type        = string
+  default     = null
+}
+
 variable "kms_key_arn" {
   description = "Key of the disks; null for the account's own key."
   type        = string

@@ -100,12 +100,13 @@ module "fleet" {
       cidrs             = sort([for subnet in data.aws_subnet.load_balancer : subnet.cidr_block])
     }
   ])
-  client_cidrs  = var.load_balancer ? [] : var.site.client_cidrs
-  data_stores   = var.site.data_stores
-  kms_key_arn   = var.site.kms_key_arn
-  grace_seconds = max([for name in each.value : local.services[name].grace_seconds]...)
-  bundle        = var.site.bundle
-  secret_arns   = values(module.secrets.arns)
+  client_cidrs    = var.load_balancer ? [] : var.site.client_cidrs
+  data_stores     = var.site.data_stores
+  kms_key_arn     = var.site.kms_key_arn
+  grace_seconds   = max([for name in each.value : local.services[name].grace_seconds]...)
+  bundle          = var.site.bundle
+  agent_namespace = var.site.agent_namespace
+  secret_arns     = values(module.secrets.arns)
 }
 
 module "alarms" {

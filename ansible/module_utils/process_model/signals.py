@@ -1,0 +1,82 @@
+"""How full a service is: memory of its slice, and how long its requests waited in admission's queue.
+
+Both as CloudWatch takes them (the list that `aws cloudwatch put-metric-data --metric-data` reads), for the alarms of
+terraform/modules/alarms. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import journal
+
+# HAProxy's `option httplog`: client, [date], frontend, backend/server, TR/Tw/Tc/Tr/Ta. Tw is what was waited, in ms; -1
+# where the request ended before it was in a queue.
+REQUEST = re.compile(r"\S+ \[[^]]*\] (?P<frontend>\S+) \S+/\S+ -?\d+/(?P<waited>-?\d+)/-?\d+/-?\d+/\+?-?\d+ ")
+# CloudWatch takes 150 different values at once: hundredths of the first second, then whole seconds of the first minute.
+LONGEST = 50.0
+
+
+def rounded(seconds: float) -> float:
+    """`seconds` as one of at most 150 values; none is taken for shorter than it was by more than its step."""
+    return round(seconds, 2) if seconds < 1 else min(float(round(seconds)), LONGEST)
+
+
+def queue_times(lines: Iterable[str], service: str) -> Counter[float]:
+    """Seconds waited -> how many requests of the service waited so long, from admission's log."""
+    found: Counter[float] = Counter()
+    for line in lines:
+        match = REQUEST.match(line)
+        if match and match["frontend"] == service and (waited := int(match["waited"])) >= 0:
+            found[rounded(waited / 1000)] += 1
+    return found
+
+
+def memory_percent(properties: str) -> float | None:
+    """Share of its limit that a slice holds, from `systemctl show`; None without a limit, or where it holds nothing."""
+    found = dict(line.split("=", 1) for line in properties.splitlines() if "=" in line)
+    try:
+        return 100 * int(found["MemoryCurrent"]) / int(found["MemoryMax"])
+    except (KeyError, ValueError, ZeroDivisionError):
+        return None
+
+
+def metric_data(
+    environment: str, service: str, memory: float | None, waited: Mapping[float, int]
+) -> list[dict[str, Any]]:
+    """One entry for each signal that there is something to say of."""
+    # The names that Ansible's groups and Terraform's alarms have.
+    dimensions = [
+        {"Name": "Environment", "Value": environment},
+        {"Name": "Service", "Value": service.replace("-", "_")},
+    ]
+    found: list[dict[str, Any]] = []
+    if memory is not None:
+        found.append({"MetricName": "MemoryUsedPercent", "Unit": "Percent", "Value": round(memory, 2)})
+    if waited:
+        values = sorted(waited)
+        found.append(
+            {
+                "MetricName": "QueueTimeSeconds",
+                "Unit": "Seconds",
+                "Values": values,
+                "Counts": [waited[value] for value in values],
+            }
+        )
+    return [{**each, "Dimensions": dimensions} for each in found]
+
+
+def read(environment: str, service: str, seconds: float) -> list[dict[str, Any]]:
+    """The signals of a service of this host, its queue over the last `seconds`."""
+    properties = subprocess.run(
+        ["systemctl", "show", f"{service}.slice", "--property=MemoryCurrent,MemoryMax"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    lines = journal.lines_of_last("plane-admission", seconds)
+    return metric_data(environment, service, memory_percent(properties), queue_times(lines, service))
