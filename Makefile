@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-report test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -42,6 +42,10 @@ terraform-test: setup ## Terraform's modules, and every environment applied to a
 	@tools/setup.sh terraform
 	@tools/setup.sh aws
 	TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc pytest tests/terraform --numprocesses 2 --dist loadfile
+
+terraform-lint: ## checkov over Terraform's files (installs a hundred packages of its own, once)
+	@tools/setup.sh checkov
+	build/checkov/bin/checkov --directory terraform --framework terraform --compact --quiet
 
 terraform-report: setup ## What every environment would be on AWS: hosts, requests a second, connections, price a month
 	@tools/setup.sh terraform
@@ -112,6 +116,7 @@ bench-admission: staging ## Small calls under 40 clients on the heavy route, wit
 
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/checkov.txt requirements/checkov.in
 	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built

@@ -2,7 +2,7 @@
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
 # help.
-# usage: setup.sh venv | lab | terraform | aws
+# usage: setup.sh venv | lab | terraform | aws | checkov
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -23,16 +23,17 @@ find_python() {
   fail "no Python 3.12 or newer with venv on PATH or in pyenv: install one (Debian trixie: apt-get install python3-venv; else: pyenv install 3.13) or set PYTHON=/path/to/python3"
 }
 
-setup_venv() {
-  local wanted python
-  wanted=$(sha256sum requirements/controller.txt | cut -d' ' -f1)
-  [ "$(cat .venv/.complete 2>/dev/null)" = "$wanted" ] && return
+# A virtual environment with what a file of requirements locks; again where the file has changed.
+setup_environment() {
+  local folder=$1 requirements=$2 wanted python
+  wanted=$(sha256sum "$requirements" | cut -d' ' -f1)
+  [ "$(cat "$folder/.complete" 2>/dev/null)" = "$wanted" ] && return
   python=$(find_python)
-  echo "setup: virtual environment with $("$python" --version) (once)"
-  rm -rf .venv
-  "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/controller.txt
-  echo "$wanted" >.venv/.complete
+  echo "setup: virtual environment $folder with $("$python" --version) (once)"
+  rm -rf "$folder"
+  "$python" -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements"
+  echo "$wanted" >"$folder/.complete"
 }
 
 setup_lab() {
@@ -109,9 +110,10 @@ UNPACK
 }
 
 case "${1:-}" in
-  venv) setup_venv ;;
+  venv) setup_environment .venv requirements/controller.txt ;;
   lab) setup_lab ;;
   terraform) setup_terraform ;;
   aws) setup_aws ;;
-  *) fail "usage: setup.sh venv | lab | terraform | aws" ;;
+  checkov) setup_environment build/checkov requirements/checkov.txt ;;
+  *) fail "usage: setup.sh venv | lab | terraform | aws | checkov" ;;
 esac

@@ -7,7 +7,8 @@
 Runs each operation on the lab's two REST hosts under clients that read, write and download 5 MB through admission, with
 kept and with closed connections at once. A request fails that is refused, reset, cut, answered wrongly or with 500 or
 above. Every acknowledged write is looked for in the database: it has to be there once. Exit status 1 where anything was
-lost. Every operation is done once, and then again until --requests were made.
+lost. kill -9 cuts what its worker is sending at that moment: nobody can repeat an answer that has begun, so these are
+counted by themselves, as `cut`. Every operation is done once, and then again until --requests were made.
 
 --workers is how many workers are to be renewed at the least, by each operation that does so. Afterwards, without load,
 renewed workers are asked one request after the other: what their first one took, against the median.
@@ -66,6 +67,8 @@ RECYCLE = {"plane_api_max_requests": 60, "plane_api_max_requests_jitter": 30}
 RENEWED_WORKERS = 50
 RECYCLE_SECONDS = 150.0
 KILLS = 10
+# How the client calls an answer that ended before its length.
+CUT = "ClientPayloadError"
 REQUESTS = 100_000
 # Rotations of each host, and requests after each, from which the first ones of renewed workers are taken.
 ROTATIONS, ASKED = 3, 60
@@ -75,7 +78,7 @@ DIRECT_PORT = 9000
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. slowest: seconds of the slowest request."""
+    """One line of the table. cut: answers that had begun when kill -9 ended them. slowest: seconds."""
 
     packages: str
     connection: str
@@ -83,6 +86,7 @@ class Row:
     method: str
     requests: int
     failed: Counter[str]
+    cut: int
     slowest: float
 
     def __str__(self) -> str:
@@ -90,12 +94,13 @@ class Row:
         what = f"  {dict(self.failed)}" if self.failed else ""
         return (
             f"{self.packages:<10}{self.operation:<32}{self.connection:<12}{self.method:<10}"
-            f"{self.requests:>9}{total:>8}{self.slowest:>9.2f}{what}"
+            f"{self.requests:>9}{total:>8}{self.cut:>5}{self.slowest:>9.2f}{what}"
         )
 
 
 HEADINGS = (
-    f"{'packages':<10}{'operation':<32}{'connection':<12}{'method':<10}{'requests':>9}{'failed':>8}{'slowest':>9}"
+    f"{'packages':<10}{'operation':<32}{'connection':<12}{'method':<10}{'requests':>9}{'failed':>8}{'cut':>5}"
+    f"{'slowest':>9}"
 )
 
 
@@ -188,9 +193,10 @@ def rows(found: Load, packages: str, connection: str, operation: str) -> list[Ro
             failed: Counter[str] = Counter()
             for tally in tallies:
                 failed.update(tally.failed)
+            cut = failed.pop(CUT, 0) if operation == "kill" else 0
             slowest = max((second for tally in tallies for second in tally.seconds), default=0.0)
             requests = sum(tally.requests for tally in tallies)
-            result.append(Row(packages, connection, operation, method, requests, failed, slowest))
+            result.append(Row(packages, connection, operation, method, requests, failed, cut, slowest))
     return result
 
 
@@ -238,8 +244,8 @@ def protected(packages: list[str], operations: list[str], workers: int, requests
     os.environ.pop("PLANE_LAB_REQUIREMENTS")
     wrong = len(stored_wrongly(DATA, marks))
     failed = sum(sum(row.failed.values()) for row in table)
-    print(f"{made()} requests through admission, {failed} failed; {len(marks)} acknowledged writes, "
-          f"{wrong} of them not stored exactly once")  # fmt: skip
+    print(f"{made()} requests through admission, {failed} failed, {sum(row.cut for row in table)} cut by kill -9; "
+          f"{len(marks)} acknowledged writes, {wrong} of them not stored exactly once")  # fmt: skip
     return failed + wrong
 
 
