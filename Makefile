@@ -45,7 +45,7 @@ terraform-test: setup ## Terraform's modules, and every environment applied to a
 
 terraform-lint: ## checkov over Terraform's files (installs a hundred packages of its own, once)
 	@tools/setup.sh checkov
-	build/checkov/bin/checkov --directory terraform --framework terraform --compact --quiet
+	build/checkov/bin/checkov --directory terraform --framework terraform --compact --quiet --skip-download
 
 terraform-report: setup ## What every environment would be on AWS: hosts, requests a second, connections, price a month
 	@tools/setup.sh terraform
