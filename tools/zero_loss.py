@@ -65,7 +65,7 @@ PAUSE = 0.01
 # Enough for each worker to be renewed several times while the clients run.
 RECYCLE = {"plane_api_max_requests": 60, "plane_api_max_requests_jitter": 30}
 RENEWED_WORKERS = 50
-RECYCLE_SECONDS = 150.0
+RECYCLE_SECONDS = 400.0
 KILLS = 10
 # How the client calls an answer that ended before its length.
 CUT = "ClientPayloadError"
