@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-faults mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -33,7 +33,7 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 
 test: setup ## Pass every test; those with hosts two at a time, each with hosts of its own
 	$(MAKE) --no-print-directory --jobs=3 lint test-unit lab-up
-	$(MAKE) --no-print-directory --jobs=2 test-lab test-faults test-molecule test-compose
+	$(MAKE) --no-print-directory --jobs=2 test-lab test-mutation test-molecule test-chaos test-compose
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
@@ -41,7 +41,7 @@ test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 terraform-test: setup ## Terraform's modules, and every environment applied to a stand-in for AWS (no credentials)
 	@tools/setup.sh terraform
 	@tools/setup.sh aws
-	TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc pytest tests/terraform --numprocesses 2 --dist loadfile
+	TF_CLI_CONFIG_FILE=$(CURDIR)/build/terraform/rc pytest tests/terraform --numprocesses 3 --dist loadfile
 
 terraform-lint: ## checkov over Terraform's files (installs a hundred packages of its own, once)
 	@tools/setup.sh checkov
@@ -79,17 +79,21 @@ lab-down: ## Remove the lab's hosts and network
 	@tools/setup.sh venv
 	@python lab/lab.py down
 
-# Tests that break hosts have hosts of their own, which are gone afterwards unless a test failed.
+# Tests that break hosts have hosts of their own, which are gone after the last of them unless a test failed.
 with_hosts_to_break = export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
-	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1) && \
-	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
-	} 2>&1 | sed --unbuffered 's/^/faults   | /'
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1); \
+	} 2>&1 | sed --unbuffered 's/^/$(2) | /'
+and_remove_them = python lab/lab.py down --inventory $$ANSIBLE_INVENTORY
 
-test-faults: lab-up
-	$(call with_hosts_to_break,pytest tests/mutation --verbose && pytest tests/chaos --verbose)
+test-mutation: lab-up
+	$(call with_hosts_to_break,pytest tests/mutation --verbose,mutation)
+
+# On the same hosts, so one after the other.
+test-chaos: lab-up | test-mutation
+	$(call with_hosts_to_break,pytest tests/chaos --verbose && $(and_remove_them),chaos   )
 
 mutants: lab-up ## Inject every fault into healthy hosts, and print which were caught by verification
-	$(call with_hosts_to_break,pytest tests/mutation --verbose)
+	$(call with_hosts_to_break,pytest tests/mutation --verbose && $(and_remove_them),mutation)
 
 chaos: staging ## Break what a host needs while it serves, and print what clients saw and what was lost
 	pytest tests/chaos tests/lab -m 'fault or chaos' --verbose
