@@ -53,8 +53,13 @@ def before(host: Host) -> tuple[str, list[str]]:
 
 
 @pytest.fixture(scope="session")
-def adopted(host: Host, before: tuple[str, list[str]]) -> Host:
-    succeeded(site())
+def adoption(before: tuple[str, list[str]]) -> str:
+    """What the run printed that adopted it, as talkative as Ansible gets about its tasks."""
+    return succeeded(site("-vvv")).stdout
+
+
+@pytest.fixture(scope="session")
+def adopted(host: Host, adoption: str) -> Host:
     return host
 
 
@@ -74,6 +79,17 @@ def test_it_is_adopted_and_none_of_its_files_is_changed(adopted: Host, before: t
     assert not adopted.run(OWN), "what was not verified does not run any more"
     literal = json.loads(adopted.run(f"{SCRIPT} config --format json"))["services"]["api"]["environment"]
     assert literal["GUNICORN_WORKERS"] == "1", "the installation's literal, which has lost"
+
+
+def test_no_secret_of_its_is_printed_or_written(adopted: Host, adoption: str) -> None:
+    secrets = [line.partition("=")[2] for line in adopted.run(f"grep SECRET_KEY= {FOLDER}/plane.env").splitlines()]
+    assert len(secrets) == 2
+    assert "TASK [gunicorn_service : Write the" in adoption
+    assert not [secret for secret in secrets if secret in adoption]
+    # Docker itself keeps a container's variables in /run/containerd and /var/lib/docker (docs/installations.md).
+    found = "grep -rlF -D skip -f - /etc /run/plane-* /srv /tmp /usr/local /var/log || true"
+    assert adopted.run(found, stdin="\n".join(secrets)) == ""
+    assert not adopted.run("journalctl --no-pager --output=cat | grep -F -f - || true", stdin="\n".join(secrets))
 
 
 def test_a_step_that_its_image_does_not_have_or_ours_lack_is_refused(adopted: Host) -> None:
