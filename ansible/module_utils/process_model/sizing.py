@@ -8,10 +8,12 @@ measured ones. All sizes are bytes, all times seconds.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIB = 1 << 20
 GIB = 1 << 30
 # Beyond these a number is a mistake: a unit that was mixed up, most often.
@@ -22,6 +24,14 @@ MOST_BYTES = 1 << 50
 
 class SizingError(ValueError):
     """A number that makes no sense; the message names the field, the value and what is allowed."""
+
+
+def parse_size(text: Any) -> int:
+    """Bytes of `2GiB`, `512MiB`: a whole number and a binary unit. Raises ValueError that says so."""
+    match = re.match(r"([1-9]\d{0,8})(KiB|MiB|GiB|TiB)\Z", str(text))
+    if not match:
+        raise ValueError(f"{text!r} is no size: a whole number and KiB, MiB, GiB or TiB, for example 2GiB")
+    return int(match.group(1)) * SIZE_UNITS[match.group(2)]
 
 
 def check(name: str, value: float, low: float, high: float) -> None:
