@@ -311,6 +311,39 @@ def when_ready(server: Any) -> None:
         gc.freeze()
 
 
+CGROUP_OF_PROCESS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
+
+
+def killed_for_memory(own: str, top: str) -> int:
+    """Processes of this control group that the kernel has killed, as a limit of memory was reached. Reads v1 or v2."""
+    try:
+        with open(own, encoding="utf-8") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return 0
+    for number, controllers, path in groups:
+        if number != "0" and "memory" not in controllers.split(","):
+            continue
+        root = top if number == "0" else f"{top}/memory"
+        # In a container the path may be that of the host, where the container itself has its own group as the root.
+        for folder in (root + path, root):
+            try:
+                with open(f"{folder}/{'memory.events' if number == '0' else 'memory.oom_control'}") as file:
+                    return int(dict(line.split() for line in file).get("oom_kill", 0))
+            except (OSError, ValueError):
+                continue
+    return 0
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, after a worker has ended: what gunicorn calls SIGKILL, and systemd 137, gets its name."""
+    killed = killed_for_memory(CGROUP_OF_PROCESS, CGROUPS)
+    if killed > getattr(server, "killed_for_memory", 0):
+        server.killed_for_memory = killed
+        server.log.error("Worker %s ended, out of memory: the kernel has killed %s processes of this service so far, "
+                         "as its limit of memory was reached", worker.pid, killed)  # fmt: skip
+
+
 def post_worker_init(worker: Any) -> None:
     """In each worker, a recycled one too, after loading the application and before it takes a request."""
     if isolate_requests == "true" and worker.cfg.worker_class_str == "gthread":
