@@ -265,13 +265,8 @@ def killed_for_memory(group: Path) -> int:
     return 0
 
 
-def memory_in_use(group: Path) -> int:
-    """Bytes that a control group holds, by the kernel; cached files are among them."""
-    return _number(read(group / "memory.usage_in_bytes") or read(group / "memory.current")) or 0
-
-
 def peak_of_memory(group: Path) -> int:
-    """The most bytes that a control group has held, counted the same way."""
+    """The most bytes that a control group has held, by the kernel; cached files are among them."""
     return _number(read(group / "memory.max_usage_in_bytes") or read(group / "memory.peak")) or 0
 
 
