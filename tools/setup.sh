@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages. Says in one line what is missing where it cannot help.
-# usage: setup.sh venv | lab
+# usage: setup.sh venv | plots | lab
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -34,6 +34,16 @@ setup_venv() {
   echo "$wanted" >.venv/.complete
 }
 
+# What draws the plots of the sizing report, and nothing else needs.
+setup_plots() {
+  local wanted
+  wanted=$(sha256sum requirements/plots.txt | cut -d' ' -f1)
+  [ "$(cat .venv/.plots 2>/dev/null)" = "$wanted" ] && return
+  echo "setup: packages that draw plots (once)"
+  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/plots.txt
+  echo "$wanted" >.venv/.plots
+}
+
 setup_lab() {
   local missing=() package
   # package, and a command that it brings
@@ -59,6 +69,7 @@ PACKAGES
 
 case "${1:-}" in
   venv) setup_venv ;;
+  plots) setup_plots ;;
   lab) setup_lab ;;
-  *) fail "usage: setup.sh venv | lab" ;;
+  *) fail "usage: setup.sh venv | plots | lab" ;;
 esac
