@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +30,25 @@ UNIT = f"{SERVICE}-{calibrate.PURPOSE}"
 WARMING = 10
 # How long what was killed may take to be in the journal.
 JOURNAL_SECONDS = 10.0
+# After so long without a further answer that begins, more clients ask. Shorter than a gate's patience.
+STALLS_SECONDS = 2.0
 DATABASE_PORT = 5432
 ESTABLISHED = "01"
+# By our own hook: gunicorn itself only asks whether it might be that.
+SAID = "ended, out of memory"
 
 
 @dataclass(frozen=True)
 class Fill:
-    """path: asked by `clients` at once, `rounds` times. slots: how many of them can run at once."""
+    """path: asked by `clients` at once, `rounds` times. slots: how many of them can run at once.
+
+    most: clients, where those do not fill every slot: gunicorn's workers take connections unevenly, so that one has
+    more than it runs while another has threads to spare.
+    """
 
     path: str
     clients: int
+    most: int
     slots: int
     rounds: int
 
@@ -74,7 +86,22 @@ def database_connections() -> int:
 def journal_since(began: float) -> list[str]:
     command = ["journalctl", f"--unit={UNIT}", f"--since=@{began:.0f}", "--output=cat", "--no-pager"]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return [line for line in said.splitlines() if "out of memory" in line]
+    return [line for line in said.splitlines() if SAID in line]
+
+
+def kind_of(message: str, path: str) -> str:
+    """`was answered 500` or `was not answered`, of CalibrationError's message."""
+    return re.split("[:,]", message.partition(f"GET {path} ")[2])[0]
+
+
+def ask_all(ask: Callable[[], object], fill: Fill, gate: calibrate.Gate) -> list[BaseException]:
+    """Fill the slots; what went wrong, for each that failed."""
+    with ThreadPoolExecutor(fill.most) as pool:
+        asked = [pool.submit(ask) for _ in range(fill.clients)]
+        while gate.stalls(STALLS_SECONDS) and len(asked) < fill.most and not any(each.done() for each in asked):
+            more = min(fill.slots - gate.begun, fill.most - len(asked))
+            asked += [pool.submit(ask) for _ in range(more)]
+        return [error for error in (each.exception() for each in asked) if error is not None]
 
 
 def filled(asked: calibrate.Asked, group: Path, fill: Fill) -> dict[str, Any]:
@@ -85,8 +112,8 @@ def filled(asked: calibrate.Asked, group: Path, fill: Fill) -> dict[str, Any]:
     with calibrate.Peak(database_connections) as connections:
         for _ in range(fill.rounds):
             gate = calibrate.Gate(fill.slots)
-            errors = calibrate.at_once(fill.clients, functools.partial(asked.get, fill.path, gate))
-            failed.update(str(error).partition(f"GET {fill.path} ")[2] for error in errors)
+            errors = ask_all(functools.partial(asked.get, fill.path, gate), fill, gate)
+            failed.update(kind_of(str(error), fill.path) for error in errors)
             begun = max(begun, gate.begun)
     return {
         "peak": procfs.peak_of_memory(group),

@@ -32,9 +32,9 @@ PAYLOADS = (1, 5, 10, 25)  # MiB
 # Slots of heavy routes: as the default of plane_api_heavy_routes has it.
 HEAVY_SLOTS = 2
 # Requests of each point, in as many rounds: not every one is as bad as the worst where few run at once.
-REQUESTS, MOST_ROUNDS = 32, 12
-# Clients for each slot: the kernel spreads connections unevenly, and every worker is to be full.
-CROWD = 2
+REQUESTS, MOST_ROUNDS = 32, 8
+# Clients for each slot, and at the most: workers take connections unevenly, and every one is to be full.
+CROWD, MOST_CROWD = 2, 4
 # Of the predicted peak: with the first nothing fails, with the second the kernel kills.
 ABOVE, BELOW = 1 + TOLERANCE, 1 - TOLERANCE
 PAIRS = ((2, 8, 5), (2, 8, 25), (3, 8, 10))  # workers, threads, MiB: each under both classes
@@ -68,9 +68,9 @@ class Tier:
 
 @dataclass(frozen=True)
 class Point:
-    """One instance that was filled. bounded: by the slots of heavy routes; slots: busy at once.
+    """One instance that was filled. bounded: by the slots of heavy routes. slots: to be filled; begun: that were.
 
-    payload in MiB; predicted and observed in bytes, at the peak and at rest. begun: answers that were held at once.
+    payload in MiB; predicted and observed in bytes, at the peak and at rest. The prediction is for what was filled.
     """
 
     tier: str
@@ -160,10 +160,11 @@ def fill_of(worker_class: str, slots: int, most: int, payload: int, rounds: int 
 
     most: what gthread runs at once; the more wait. uvicorn runs them all.
     """
-    clients = slots * CROWD if worker_class == "gthread" and slots == most else slots
+    crowded = worker_class == "gthread" and slots == most
     return {
         "path": path_of(payload),
-        "clients": clients,
+        "clients": slots * CROWD if crowded else slots,
+        "most": slots * MOST_CROWD if crowded else slots,
         "slots": slots,
         "rounds": max(1, min(MOST_ROUNDS, REQUESTS // slots)) if rounds is None else rounds,
     }
@@ -211,7 +212,7 @@ def points(
             fills = [fill_of(worker_class, slots, every, payload) for slots, payload in busy]
             found = run_fills(api, worker_class, tier.workers, tier.threads, fills)
             for (slots, payload), fill in zip(busy, found["fills"]):
-                model = model_of(costs[worker_class], tier.workers, tier.threads, slots, payload)
+                model = model_of(costs[worker_class], tier.workers, tier.threads, fill["begun"] or slots, payload)
                 taken = sizing.memory(model, costs[worker_class])
                 yield Point(
                     tier.name, worker_class, tier.workers, tier.threads, slots != every, slots, payload,
@@ -243,7 +244,7 @@ def crowds(api: Host) -> Iterator[Crowd]:
     for worker_class in CLASSES:
         for clients in CONCURRENCY:
             slots = workers * threads if worker_class == "gthread" else clients
-            fill = {**fill_of(worker_class, slots, 0, payload, rounds=1), "clients": clients}
+            fill = {**fill_of(worker_class, slots, 0, payload, rounds=1), "clients": clients, "most": clients}
             (found,) = run_fills(api, worker_class, workers, threads, [fill])["fills"]
             yield Crowd(worker_class, clients, found["peak"], found["after"], found["connections"], found["failed"])
 
@@ -259,7 +260,7 @@ def failures(failed: Mapping[str, int]) -> str:
 def point_cells(point: Point) -> list[str]:
     return [
         point.tier, point.worker_class, f"{point.workers}×{point.threads}",
-        f"{point.slots} of heavy routes" if point.bounded else f"all {point.slots}", f"{point.payload} MB",
+        f"{point.begun} of heavy routes" if point.bounded else f"{point.begun} of {point.slots}", f"{point.payload} MB",
         mib(point.predicted), mib(point.observed), f"{point.off:+.1%}", mib(point.predicted_rest),
         mib(point.observed_rest), failures(point.failed),
     ]  # fmt: skip
@@ -297,7 +298,7 @@ def cost_lines(costs: Mapping[str, sizing.Coefficients]) -> list[str]:
     return [
         f"{name}: master {mib(found.master)} MiB, worker {mib(found.warm)} MiB warm, {mib(found.shared)} of it shared; "
         f"a request {found.request / sizing.MIB:.1f} MiB and {found.copies:.2f} × its payload, {found.transient:.2f} × "
-        "of one in each worker"
+        "of one at a time"
         for name, found in costs.items()
     ]
 

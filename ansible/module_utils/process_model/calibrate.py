@@ -33,6 +33,8 @@ PURPOSE = "calibrate"
 WARMING = 10
 # Times that a path is asked for, by one client and by all at once: not every time is as bad as the worst.
 ROUNDS = 8
+# Where many ask for large answers at once, the last one waits for all others.
+ANSWER_SECONDS = 300.0
 # All slots are taken once no further answer has begun for so long.
 PATIENCE_SECONDS = 15.0
 # Samples of the growth, and requests of each path between two of them.
@@ -120,7 +122,7 @@ class Calibration:
             f"{costs.warm / MIB:,.0f} warm, {costs.shared / MIB:,.0f} of it shared",
             f"a busy thread: {costs.thread / KIB:,.0f} KiB",
             f"a request: {costs.request / KIB:,.0f} KiB, and {costs.copies:.1f} times its payload",
-            f"one in each worker: {costs.transient:.1f} times more",
+            f"one at a time: {costs.transient:.1f} times more",
             f"growth: {growing.bytes_per_request:,.0f} ± {growing.margin:,.0f} bytes each, over {growing.requests}",
             *report.columns(table),
         ]
@@ -138,11 +140,11 @@ class PerRequest:
     transient: float
 
 
-def fit_requests(endpoints: Sequence[Endpoint], workers: int, thread: float) -> PerRequest:
+def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
     """What requests take, from the smallest and the largest answer.
 
     The smallest says what a request takes beside its payload. Of the largest, one alone holds copies + transient times
-    its payload, and all clients copies of each and transient of one in each worker.
+    its payload, and all clients copies of each and transient of one.
     """
     small = min(endpoints, key=lambda found: found.payload)
     large = max(endpoints, key=lambda found: found.payload)
@@ -152,11 +154,10 @@ def fit_requests(endpoints: Sequence[Endpoint], workers: int, thread: float) -> 
         return PerRequest(max(0.0, large.together / clients - thread), 0.0, 0.0)
     alone = max(0.0, large.alone - thread - request) / large.payload
     together = max(0.0, large.together - clients * (thread + request)) / large.payload
-    most_putting = min(clients, workers)
-    copies = (together - most_putting * alone) / (clients - most_putting) if clients > most_putting else alone
-    # Where the clients' peaks did not meet, or one alone took less than each of many.
+    copies = (together - alone) / (clients - 1) if clients > 1 else alone
+    # Where one alone took more than many, or less than each of them.
     copies = min(max(copies, 0.0), together / clients)
-    return PerRequest(request, copies, max(0.0, (together - clients * copies) / most_putting))
+    return PerRequest(request, copies, max(0.0, together - clients * copies))
 
 
 def growth(samples: Sequence[float], step: int) -> Growth:
@@ -266,6 +267,13 @@ class Gate:
                     self.is_open = True
                     self.changed.notify_all()
 
+    def stalls(self, seconds: float) -> bool:
+        """Wait until it opens (false), or no further answer begins for `seconds` (true)."""
+        with self.changed:
+            while not self.is_open and self.changed.wait(seconds):
+                pass
+            return not self.is_open
+
 
 def at_once(clients: int, ask: Callable[[], object]) -> list[BaseException]:
     """Ask from several threads that begin together; what went wrong, for each that failed."""
@@ -293,7 +301,7 @@ class Asked:
 
         gate: to wait at before it is read; what does not fit into the socket stays in the service's memory until then.
         """
-        connection = UnixConnection(self.socket)
+        connection = UnixConnection(self.socket, ANSWER_SECONDS)
         try:
             connection.request("GET", path, headers={"Host": self.host, **self.headers})
             answer = connection.getresponse()
@@ -336,7 +344,7 @@ def calibrate(
                 asked.get(path)
             samples.append(float(held(group)))
         kept = held(group) - warm.total
-    each = fit_requests(endpoints, model["workers"], thread)
+    each = fit_requests(endpoints, thread)
     return Calibration(
         Coefficients(
             source=f"measured on {os.uname().nodename} under {chosen}",

@@ -53,7 +53,7 @@ class Coefficients:
     master: gunicorn's master. cold: a worker that was started; warm: after its first requests. shared: of each worker,
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
     request: a busy request beside its payload. copies: bytes held for each byte of the payload. transient: the same,
-    but of one request in each worker at a time: while an answer is put together, no other thread of its worker runs.
+    but of one request at a time: the peaks of answers that are put together seldom meet, even those of two workers.
     allocator: what the allocator keeps, once for the instance.
     """
 
@@ -182,7 +182,7 @@ def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
     """What requests add where every slot is busy, those of heavy routes with `heavy_payload` each."""
     heavy = model.bounded_heavy_slots
     payloads = heavy * heavy_payload + (model.all_slots - heavy) * model.payload
-    put_together = min(heavy, model.workers) * heavy_payload
+    put_together = min(heavy, 1) * heavy_payload
     each = model.all_slots * (costs.thread + costs.request)
     return each + costs.copies * payloads + costs.transient * put_together + costs.allocator
 
