@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -105,6 +105,10 @@ size: ## What a process model takes, what fits and who waits, by the proposal's 
 	@tools/setup.sh venv
 	@$(with_helpers) tools/size.py $(ARGS)
 
+sizing-report: staging ## Predicted memory against what real processes take; limits just above and below it
+	@tools/setup.sh plots
+	$(with_helpers) tools/sizing_report.py $(ARGS)
+
 calibrate: ## Measure what a host's release takes, for the calculator: make calibrate HOST=staging-api1 REQUESTS=file.json
 	@tools/setup.sh venv
 	ansible-playbook ansible/playbooks/calibrate.yml -l $(or $(HOST),staging-api1) -e calibration_requests=$(abspath $(or $(REQUESTS),lab/requests.json))
@@ -121,6 +125,7 @@ bench-admission: staging ## Small calls under 40 clients on the heavy route, wit
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/checkov.txt requirements/checkov.in
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/plots.txt requirements/plots.in
 	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built

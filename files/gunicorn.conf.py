@@ -1,5 +1,5 @@
-"""Hooks of gunicorn: a worker is warm before it serves, the application is loaded once where that is safe, and a
-request finds nothing that an earlier one left on its thread.
+"""Hooks of gunicorn: a worker is warm before it serves, the application is loaded once where that is safe, a request
+finds nothing that an earlier one left on its thread, and under uvicorn a large answer leaves no garbage behind.
 
 Nothing here sets the process model: class, workers and threads are on the command line, which wins over this file.
 It works with any application: one that is not Django has no URLconf to load. Read from the environment:
@@ -20,6 +20,7 @@ On SIGHUP gunicorn reads this file again; what was decided about preload stays. 
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import functools
 import gc
@@ -297,6 +298,44 @@ def isolated(application: Callable[..., Any]) -> Callable[..., Any]:
     return in_a_fresh_context
 
 
+# Bytes of an answer from which on its garbage is collected at once.
+LARGE_ANSWER = 1 << 20
+
+
+def collected(application: Callable[..., Any]) -> Callable[..., Any]:
+    """The ASGI application, with the garbage of large answers collected as soon as they are over.
+
+    What a view returned to asyncio from its thread is in a cycle (the future with its own callbacks), so an answer is
+    held until the collector runs; and that counts objects, not bytes. Answers that wait for their readers live through
+    its first rounds, and the last one seldom comes. Many that end together are collected once.
+    """
+    due = False
+
+    def collect() -> None:
+        nonlocal due
+        due = False
+        gc.collect()
+
+    async def collect_after(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal due
+        sent = 0
+
+        async def counting(message: Any) -> None:
+            nonlocal sent
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await application(scope, receive, counting)
+        finally:
+            if sent >= LARGE_ANSWER and not due:
+                due = True
+                # When this task is over: until then it holds the answer itself.
+                asyncio.get_running_loop().call_soon(collect)
+
+    return collect_after
+
+
 def on_starting(server: Any) -> None:
     """In the master, once, before it listens and before it tells systemd that it is ready."""
     server.log.info("preload %s", PRELOAD_VERDICT)
@@ -309,6 +348,39 @@ def when_ready(server: Any) -> None:
     if server.cfg.preload_app:
         gc.collect()
         gc.freeze()
+
+
+CGROUP_OF_PROCESS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
+
+
+def killed_for_memory(own: str, top: str) -> int:
+    """Processes of this control group that the kernel has killed, as a limit of memory was reached. Reads v1 or v2."""
+    try:
+        with open(own, encoding="utf-8") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return 0
+    for number, controllers, path in groups:
+        if number != "0" and "memory" not in controllers.split(","):
+            continue
+        root = top if number == "0" else f"{top}/memory"
+        # In a container the path may be that of the host, where the container itself has its own group as the root.
+        for folder in (root + path, root):
+            try:
+                with open(f"{folder}/{'memory.events' if number == '0' else 'memory.oom_control'}") as file:
+                    return int(dict(line.split() for line in file).get("oom_kill", 0))
+            except (OSError, ValueError):
+                continue
+    return 0
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, after a worker has ended: what gunicorn calls SIGKILL, and systemd 137, gets its name."""
+    killed = killed_for_memory(CGROUP_OF_PROCESS, CGROUPS)
+    if killed > getattr(server, "killed_for_memory", 0):
+        server.killed_for_memory = killed
+        server.log.error("Worker %s ended, out of memory: at its limit the kernel killed a process of this "
+                         "service (%s so far)", worker.pid, killed)  # fmt: skip
 
 
 def post_worker_init(worker: Any) -> None:
@@ -327,3 +399,8 @@ def post_worker_init(worker: Any) -> None:
         worker.log.exception("Worker %s serves without warm-up", worker.pid)
     else:
         worker.log.info("Worker %s is warm (%.1f s)", worker.pid, time.monotonic() - began)
+    if worker.cfg.worker_class_str != "gthread":
+        worker.wsgi = collected(worker.wsgi)
+        # What is there for good needs no looking at each time.
+        gc.collect()
+        gc.freeze()

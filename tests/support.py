@@ -164,13 +164,13 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
         time.sleep(pause)
 
 
-def seed(host: Host, service: str = "plane-api") -> None:
+def seed(host: Host, service: str = "plane-api", arguments: str = "") -> None:
     """Fill the stand-in's database with what the clients ask for, as the service's own user."""
     etc = f"/etc/{service}/{host.live(service)}"
     host.run(
         f"cd {etc}/release/code && systemd-run --wait --pipe --collect --quiet -p User={service} -p Group=plane "
         f"-p EnvironmentFile={etc}/environment -p WorkingDirectory={etc}/release/code "
-        "$(readlink -f ..)/venv/bin/python manage.py seed_lab"
+        f"$(readlink -f ..)/venv/bin/python manage.py seed_lab {arguments}"
     )
 
 

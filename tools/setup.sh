@@ -2,7 +2,7 @@
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
 # help.
-# usage: setup.sh venv | lab | terraform | aws | checkov
+# usage: setup.sh venv | plots | lab | terraform | aws | checkov
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -34,6 +34,16 @@ setup_environment() {
   "$python" -m venv "$folder"
   "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements"
   echo "$wanted" >"$folder/.complete"
+}
+
+# What draws the plots of the sizing report, and nothing else needs.
+setup_plots() {
+  local wanted
+  wanted=$(sha256sum requirements/plots.txt | cut -d' ' -f1)
+  [ "$(cat .venv/.plots 2>/dev/null)" = "$wanted" ] && return
+  echo "setup: packages that draw plots (once)"
+  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/plots.txt
+  echo "$wanted" >.venv/.plots
 }
 
 setup_lab() {
@@ -111,9 +121,10 @@ UNPACK
 
 case "${1:-}" in
   venv) setup_environment .venv requirements/controller.txt ;;
+  plots) setup_plots ;;
   lab) setup_lab ;;
   terraform) setup_terraform ;;
   aws) setup_aws ;;
   checkov) setup_environment build/checkov requirements/checkov.txt ;;
-  *) fail "usage: setup.sh venv | lab | terraform | aws | checkov" ;;
+  *) fail "usage: setup.sh venv | plots | lab | terraform | aws | checkov" ;;
 esac

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from process_model import sizing
 from process_model.report import columns
-from process_model.settings import parse_size
+from process_model.sizing import parse_size
 
 ANSIBLE = Path(__file__).resolve().parent.parent / "ansible"
 TIERS = ANSIBLE / "vars" / "tiers.yml"

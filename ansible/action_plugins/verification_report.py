@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         display.display(headings)
         for row, line in zip(found, lines):
             display.display(line, color=constants.COLOR_OK if row.match else constants.COLOR_ERROR)
-        for line in report.accepted_lines(document):
+        for line in report.killed_lines(document) + report.accepted_lines(document):
             display.display(line, color=constants.COLOR_WARN)
         for host in silent:
             display.display(f"{host}  gave no answer: it failed in an earlier step", color=constants.COLOR_ERROR)

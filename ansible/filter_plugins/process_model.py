@@ -17,7 +17,7 @@ from process_model import fit, recycling, rotation, watch
 from process_model.compare import settings_folder
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
-from process_model.settings import parse_size
+from process_model.sizing import parse_size
 
 DOCUMENTATION = r"""
 name: environment_file
@@ -69,9 +69,12 @@ def rotation_plan(settings: dict[str, Any], service: str, environment: str) -> d
         raise AnsibleFilterError(f"{error}. Change it in {settings_folder(environment)}") from None
 
 
-def database_verdict(plans: list[dict[str, Any]], environment: str) -> dict[str, list[str]]:
-    """plans: of each host and service, `desired` and the `state` that preflight found. The answer: fit.Verdict."""
-    states = [{"desired": plan["desired"], "database": plan["state"].get("database")} for plan in plans]
+def database_verdict(
+    plans: dict[str, dict[str, dict[str, Any]]], database: dict[str, Any] | None, environment: str
+) -> dict[str, list[str]]:
+    """database: what it said of its connections, or None. The answer: fit.Verdict."""
+    desired = [plan["desired"] for services in plans.values() for plan in services.values()]
+    states = [{"desired": each, "database": database} for each in desired]
     return asdict(fit.judge_database(states, settings_folder(environment)))
 
 
@@ -79,6 +82,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "byte_size": byte_size,
+            "database_question": fit.database_question,
             "database_verdict": database_verdict,
             "environment_file": environment_file,
             "recycling_strategy": recycling_strategy,

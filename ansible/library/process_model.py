@@ -126,8 +126,8 @@ warned:
   type: list
   elements: str
 database:
-  description: With O(preflight) and before a change, what the database says of its connections; null where no colour is
-    there yet that could ask it.
+  description: What the database says of its connections, where the inventory accepts that they are too few, and not
+    with O(preflight); null where no colour is there yet that could ask it.
   returned: always
   type: dict
 journal:

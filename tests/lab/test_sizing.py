@@ -10,13 +10,15 @@ from collections.abc import Iterator
 import client
 import pytest
 from process_model.sizing import MIB, Coefficients
-from support import PORTS, ROOT, Host, a_change, load, site, succeeded, verify, wait_for
+from support import PORTS, ROOT, Host, a_change, load, report, site, succeeded, verify, wait_for
 from test_bad_input import refused
 
 pytestmark = pytest.mark.usefixtures("deployed")
 # Of all that the lab's inventory allows at once, 16 × 2 of REST and more of GraphQL.
 FEW_CONNECTIONS = 20
 LARGE_ANSWERS = {"name": "large", "path": "^/api/large/", "slots": 2, "payload": "25MiB"}
+# More than the service's limit.
+ALLOCATE = "/api/debug/allocate/?mebibytes=3000"
 PSQL = "cd / && runuser -u postgres -- psql"
 # Long enough for every client's one request to wait in it.
 HOLD = "BEGIN; LOCK TABLE db_member IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(8); COMMIT"
@@ -101,6 +103,22 @@ def test_accepted_by_name_they_are_used_up_and_verify_repeats_the_risk(
         groups = [(host.name, client.small(f"http://{host.address}:{PORTS['plane-api']}"), 14) for host in (api1, api2)]
         tallies = asyncio.run(client.run(groups, lambda: False, keep_alive=False, most=1))
     assert "status 500" in {kind for tally in tallies.values() for kind in tally.failed}
+
+
+def test_a_worker_that_is_killed_for_its_memory_is_said_to_be_so(api1: Host) -> None:
+    """By the journal, by status on the host, and by verify and its report; the service goes on, so nothing is amiss."""
+    front = f"http://{api1.address}:{PORTS['plane-api']}"
+    live = api1.live()
+    assert api1.run(f"curl --silent -X POST -o /dev/null -w '%{{http_code}}' '{front}{ALLOCATE}'") == "502"
+    wait_for(lambda: api1.succeeds("plane-process-model status"))
+    said = (
+        "out of memory: since {} was started the kernel has killed 1 of its processes; plane_api_memory_limit is 2,048"
+    )
+    assert said.format(live) in succeeded(verify(api1.name)).stdout
+    assert said.format(live) in report()["out_of_memory"][0]
+    assert said.format(live) in api1.run("plane-process-model status")
+    journal = api1.run(f"journalctl --output=cat --identifier=plane-api-{live}")
+    assert "ended, out of memory: at its limit the kernel killed a process of this service (1 so far)" in journal
 
 
 def test_calibrate_measures_an_instance_of_its_own(api1: Host) -> None:

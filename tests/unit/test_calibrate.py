@@ -8,6 +8,7 @@ import pytest
 from process_model.calibrate import (
     CalibrationError,
     Endpoint,
+    Gate,
     PerRequest,
     at_once,
     fit_requests,
@@ -18,35 +19,42 @@ from process_model.calibrate import (
 from process_model.sizing import MIB
 
 
-def endpoint(payload: int, alone: float, together: float) -> Endpoint:
-    return Endpoint("/", payload, alone, together, 0.1)
+def endpoint(payload: int, alone: float, together: float, begun: int) -> Endpoint:
+    return Endpoint("/", payload, alone, together, begun, 0.1)
 
 
 def test_a_small_and_a_large_answer_tell_all_that_a_request_takes() -> None:
-    """16 clients of 2 workers, 1 MiB and 4 payloads each, 3 more of one in each worker, threads of 1 KiB."""
-    small = endpoint(0, MIB + 1024, 16 * (MIB + 1024))
-    large = endpoint(5 * MIB, MIB + 1024 + 7 * 5 * MIB, 16 * (MIB + 1024 + 4 * 5 * MIB) + 2 * 3 * 5 * MIB)
-    found = fit_requests([large, small], clients=16, workers=2, thread=1024)
+    """16 clients, 1 MiB and 4 payloads each, 3 more of one at a time, threads of 1 KiB."""
+    small = endpoint(0, MIB + 1024, 16 * (MIB + 1024), 16)
+    large = endpoint(5 * MIB, MIB + 1024 + 7 * 5 * MIB, 16 * (MIB + 1024 + 4 * 5 * MIB) + 3 * 5 * MIB, 16)
+    found = fit_requests([large, small], thread=1024)
     assert found.request == pytest.approx(MIB)
     assert found.copies == pytest.approx(4)
     assert found.transient == pytest.approx(3)
 
 
 def test_one_size_is_all_payload() -> None:
-    found = fit_requests([endpoint(5 * MIB, 15 * MIB, 60 * MIB)], clients=4, workers=2, thread=0)
+    found = fit_requests([endpoint(5 * MIB, 15 * MIB, 60 * MIB, 4)], thread=0)
     assert found.request == 0
     assert found.copies == pytest.approx(3)
     assert found.transient == pytest.approx(0)
 
 
 def test_one_alone_that_takes_less_than_each_of_many_adds_nothing_to_them() -> None:
-    found = fit_requests([endpoint(0, 0, 0), endpoint(MIB, MIB, 16 * MIB)], clients=8, workers=2, thread=0)
+    found = fit_requests([endpoint(0, 0, 0, 8), endpoint(MIB, MIB, 16 * MIB, 8)], thread=0)
     assert found.copies == pytest.approx(2)
     assert found.transient == 0
 
 
 def test_answers_without_a_body_take_what_they_take() -> None:
-    assert fit_requests([endpoint(0, 100, 300)], clients=3, workers=2, thread=0) == PerRequest(100, 0, 0)
+    assert fit_requests([endpoint(0, 100, 300, 3)], thread=0) == PerRequest(100, 0, 0)
+
+
+def test_only_answers_that_had_begun_share_what_was_held() -> None:
+    """Of 8 clients only 6 got a slot."""
+    small = endpoint(0, MIB, 8 * MIB, 8)
+    large = endpoint(5 * MIB, MIB + 4 * 5 * MIB, 6 * (MIB + 4 * 5 * MIB), 6)
+    assert fit_requests([small, large], thread=0).copies == pytest.approx(4)
 
 
 def test_growth_is_the_slope_and_how_sure_it_is() -> None:
@@ -101,3 +109,24 @@ def test_all_ask_at_once_and_no_failure_is_lost() -> None:
         raise CalibrationError("answered 500")
 
     assert [str(error) for error in at_once(2, fail)] == ["answered 500"] * 2
+
+
+def test_answers_are_held_until_as_many_have_begun() -> None:
+    gate = Gate(3)
+    assert at_once(3, gate.wait) == []
+    assert (gate.begun, gate.is_open) == (3, True)
+    gate.wait()
+    assert gate.begun == 3, "who comes later is not held"
+
+
+def test_answers_are_let_go_where_no_further_one_begins() -> None:
+    gate = Gate(3, patience=0.01)
+    assert at_once(2, gate.wait) == []
+    assert gate.begun == 2
+
+
+def test_a_gate_that_nobody_comes_to_any_more_stalls() -> None:
+    gate = Gate(1)
+    assert gate.stalls(0.01)
+    gate.wait()
+    assert not gate.stalls(0.01)

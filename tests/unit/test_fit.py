@@ -40,6 +40,7 @@ def desired(
             "accepted": [],
             "measurements": None,
             "hosts": 2,
+            "addresses": [],
             "persistent_connections": False,
             **sizing,
         },
@@ -161,6 +162,22 @@ def test_one_hosts_answer_is_enough() -> None:
     answers = [{"error": "timeout"}, {"most": 20, "reserved": 3, "others": 0}, None]
     states = [{"desired": plan, "database": answer} for plan, answer in zip(FLEET, answers)]
     assert len(fit.judge_database(states, WHERE).refused) == 1
+
+
+def plan(live: str | None, match: bool = False) -> dict[str, Any]:
+    return {"desired": desired(), "state": {"live": live, "match": match}}
+
+
+def test_one_host_asks_the_database_for_all_and_only_where_something_changes() -> None:
+    plans = {
+        "api1": {"plane-api": plan(None)},
+        "api2": {"plane-api": plan("green")},
+        "api3": {"plane-api": plan("blue")},
+    }
+    found = fit.database_question(plans)
+    assert (found["host"], found["service"], found["colour"]) == ("api2", "plane-api", "green")
+    assert fit.database_question({"api1": {"plane-api": plan(None)}}) == {}, "nobody has a release yet"
+    assert fit.database_question({"api2": {"plane-api": plan("green", match=True)}}) == {}, "nothing changes"
 
 
 @pytest.mark.parametrize("role", ["plane_api", "plane_graphql"])

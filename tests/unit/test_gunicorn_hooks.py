@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import gc
 import os
+import runpy
 import signal
 import socket
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import jinja2
 import pytest
@@ -56,7 +62,7 @@ def test_it_sets_nothing_of_the_process_model() -> None:
             names.update(alias.asname or alias.name for alias in node.names)
     assert names & set(make_settings()) == {
         "preload_app", "worker_tmp_dir", "forwarded_allow_ips", "forwarder_headers", "secure_scheme_headers",
-        "on_starting", "when_ready", "post_worker_init",
+        "on_starting", "when_ready", "child_exit", "post_worker_init",
     }  # fmt: skip
 
 
@@ -291,6 +297,96 @@ def test_sighup_replaces_the_workers_and_keeps_the_decision(python: str, tmp_pat
         assert service.get("/about/").status == 200
         service.process.send_signal(signal.SIGTERM)
         assert service.exit_status() == 0
+
+
+# --- what large answers leave behind ----------------------------------------------------------------------------------
+
+
+class Held:
+    """Stands for an answer; in a cycle with itself, as a future with its callbacks is."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize(("size", "is_held"), [(1 << 20, False), (1000, True)])
+def test_under_asgi_only_a_large_answer_is_collected_at_once(size: int, is_held: bool) -> None:
+    collected = runpy.run_path(str(CONFIGURATION))["collected"]
+    held: list[weakref.ref[Held]] = []
+    sent: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        answer = Held()
+        held.append(weakref.ref(answer))
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"1" * size})
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def serve() -> bool:
+        await asyncio.gather(*(asyncio.create_task(collected(application)({}, None, send)) for _ in range(3)))
+        await asyncio.sleep(0)
+        return any(each() for each in held)
+
+    gc.disable()
+    try:
+        assert asyncio.run(serve()) is is_held
+    finally:
+        gc.enable()
+    assert sent.count("http.response.body") == 3
+
+
+def test_an_answer_that_fails_is_the_servers_as_before() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise ConnectionError("the client is gone")
+
+    with pytest.raises(ConnectionError, match="the client is gone"):
+        asyncio.run(runpy.run_path(str(CONFIGURATION))["collected"](application)({}, None, None))
+
+
+# --- what the kernel kills --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/plane.slice/blue\n", "plane.slice/blue/memory.events"),
+        ("5:cpu:/\n4:memory:/plane.slice/blue\n0::/\n", "memory/plane.slice/blue/memory.oom_control"),
+        ("4:memory:/docker/4711\n", "memory/memory.oom_control"),
+    ],
+    ids=["v2", "v1", "in a container"],
+)
+def test_a_worker_that_was_killed_for_memory_is_said_to_be_so(
+    tmp_path: Path, groups: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GUNICORN_PRELOAD", raising=False)
+    hooks = runpy.run_path(str(CONFIGURATION))
+    own, counts = tmp_path / "cgroup", tmp_path / file
+    own.write_text(groups)
+    counts.parent.mkdir(parents=True, exist_ok=True)
+    said: list[str] = []
+    server = SimpleNamespace(log=SimpleNamespace(error=lambda text, *words: said.append(text % words)))
+    worker = SimpleNamespace(pid=7)
+
+    child_exit = hooks["child_exit"]
+    child_exit.__globals__.update(CGROUP_OF_PROCESS=str(own), CGROUPS=str(tmp_path))
+
+    def one_ends(killed: int) -> None:
+        counts.write_text(f"max 12\noom_kill {killed}\n")
+        child_exit(server, worker)
+
+    for killed in (0, 1, 1):
+        one_ends(killed)
+    assert len(said) == 1, "one that ends for another reason is not said to be killed"
+    assert said[0].startswith("Worker 7 ended, out of memory: ")
+    assert said[0].endswith("(1 so far)")
+    one_ends(3)
+    assert said[1].endswith("(3 so far)")
+
+
+def test_where_nothing_is_counted_nothing_is_said(tmp_path: Path) -> None:
+    assert runpy.run_path(str(CONFIGURATION))["killed_for_memory"](str(tmp_path / "none"), str(tmp_path)) == 0
 
 
 # --- what systemd is told ---------------------------------------------------------------------------------------------

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from process_model.report import accepted_lines, build_report, describe_model, mismatch_lines, rows, table
+from process_model.report import (
+    accepted_lines,
+    build_report,
+    describe_model,
+    mismatch_lines,
+    rows,
+    table,
+)
 
 
 def verdict(**changes: Any) -> dict[str, Any]:
@@ -41,6 +48,18 @@ def test_one_mismatch_anywhere_fails_the_whole_report() -> None:
     report = build_report("staging", "t", {"api1": {"plane-api": verdict()}, "api2": {"plane-api": bad}})
     assert report["match"] is False
     assert mismatch_lines(report) == ["api2 plane-api: threads is 1, should be 8"]
+
+
+def test_processes_that_were_killed_for_memory_are_said_and_no_mismatch() -> None:
+    desired = {**verdict()["desired"], "service": "plane-api", "limits": {"memory_bytes": 512 << 20}}
+    killed = verdict(desired=desired, observed={"colour": "blue", "killed_for_memory": 2})
+    report = build_report("staging", "t", {"api1": {"plane-api": killed}, "api2": {"plane-api": verdict()}})
+    assert report["match"] is True
+    (line,) = report["out_of_memory"]
+    assert line == (
+        "api1 plane-api: out of memory: since blue was started the kernel has killed 2 of its processes; "
+        "plane_api_memory_limit is 512 MiB: fewer slots for heavy routes, or more memory (docs/sizing.md)"
+    )
 
 
 def test_a_report_without_any_answer_is_no_success() -> None:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from process_model.settings import environments_spanned, explain, is_pattern, parse_size, validate
+from process_model.settings import environments_spanned, explain, is_pattern, validate
+from process_model.sizing import parse_size
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "ansible" / "roles"

@@ -146,8 +146,8 @@ def table(found: Sequence[Finding]) -> list[str]:
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=60)
+    def __init__(self, path: str, timeout: float = 60) -> None:
+        super().__init__("localhost", timeout=timeout)
         self.unix_path = path
 
     def connect(self) -> None:

@@ -8,6 +8,7 @@ second colour does during a change. Sizes are bytes, times seconds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import math
@@ -30,8 +31,12 @@ START_SECONDS = 120.0
 PURPOSE = "calibrate"
 # Requests that each worker has served when it counts as warm.
 WARMING = 10
-# Times that all clients ask for a path at once: their peaks do not meet every time.
+# Times that a path is asked for, by one client and by all at once: not every time is as bad as the worst.
 ROUNDS = 8
+# Where many ask for large answers at once, the last one waits for all others.
+ANSWER_SECONDS = 300.0
+# All slots are taken once no further answer has begun for so long.
+PATIENCE_SECONDS = 15.0
 # Samples of the growth, and requests of each path between two of them.
 CHUNKS, CHUNK = 20, 5
 POLL_SECONDS = 0.002
@@ -73,14 +78,15 @@ def read_requests(text: str) -> Requests:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What one path takes. payload: of its answer. alone: what one request adds at its peak. together: what all clients
-    add that ask at once. seconds: the median of one that runs alone.
+    """What one path takes. payload: of its answer. alone: what one request adds at its peak. together: what as many add
+    as had all begun their answers before one was read to its end: `begun`. seconds: the median of one that runs alone.
     """
 
     path: str
     payload: int
     alone: float
     together: float
+    begun: int
     seconds: float
 
 
@@ -116,7 +122,7 @@ class Calibration:
             f"{costs.warm / MIB:,.0f} warm, {costs.shared / MIB:,.0f} of it shared",
             f"a busy thread: {costs.thread / KIB:,.0f} KiB",
             f"a request: {costs.request / KIB:,.0f} KiB, and {costs.copies:.1f} times its payload",
-            f"one in each worker: {costs.transient:.1f} times more",
+            f"one at a time: {costs.transient:.1f} times more",
             f"growth: {growing.bytes_per_request:,.0f} ± {growing.margin:,.0f} bytes each, over {growing.requests}",
             *report.columns(table),
         ]
@@ -134,24 +140,24 @@ class PerRequest:
     transient: float
 
 
-def fit_requests(endpoints: Sequence[Endpoint], clients: int, workers: int, thread: float) -> PerRequest:
+def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
     """What requests take, from the smallest and the largest answer.
 
     The smallest says what a request takes beside its payload. Of the largest, one alone holds copies + transient times
-    its payload, and all clients copies of each and transient of one in each worker.
+    its payload, and all clients copies of each and transient of one.
     """
     small = min(endpoints, key=lambda found: found.payload)
     large = max(endpoints, key=lambda found: found.payload)
-    request = max(0.0, small.together / clients - thread) if small is not large else 0.0
+    request = max(0.0, small.together / small.begun - thread) if small is not large else 0.0
+    clients = large.begun
     if large.payload == 0:
         return PerRequest(max(0.0, large.together / clients - thread), 0.0, 0.0)
     alone = max(0.0, large.alone - thread - request) / large.payload
     together = max(0.0, large.together - clients * (thread + request)) / large.payload
-    most_putting = min(clients, workers)
-    copies = (together - most_putting * alone) / (clients - most_putting) if clients > most_putting else alone
-    # Where the clients' peaks did not meet, or one alone took less than each of many.
+    copies = (together - alone) / (clients - 1) if clients > 1 else alone
+    # Where one alone took more than many, or less than each of them.
     copies = min(max(copies, 0.0), together / clients)
-    return PerRequest(request, copies, max(0.0, (together - clients * copies) / most_putting))
+    return PerRequest(request, copies, max(0.0, together - clients * copies))
 
 
 def growth(samples: Sequence[float], step: int) -> Growth:
@@ -178,20 +184,20 @@ def held(group: Path) -> int:
 
 
 class Peak:
-    """The most that a control group held while the block ran: `most`."""
+    """The most of what can only be looked at, while the block ran: `most`."""
 
-    def __init__(self, group: Path) -> None:
-        self.group = group
+    def __init__(self, look: Callable[[], int]) -> None:
+        self.look = look
         self.most = 0
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self) -> None:
         while not self.over.wait(POLL_SECONDS):
-            self.most = max(self.most, held(self.group))
+            self.most = max(self.most, self.look())
 
     def __enter__(self) -> Peak:
-        self.most = held(self.group)
+        self.most = self.look()
         self.thread.start()
         return self
 
@@ -201,10 +207,13 @@ class Peak:
 
 
 @contextlib.contextmanager
-def instance(service: str, colour: str, variables: Mapping[str, str]) -> Iterator[tuple[str, int, Path]]:
+def instance(
+    service: str, colour: str, variables: Mapping[str, str], limits: Sequence[str] | None = None
+) -> Iterator[tuple[str, int, Path]]:
     """Run an instance of its own of a colour's files: its socket, its master and its control group.
 
-    variables: of the entrypoint, over the colour's own. Raises CalibrationError or transient.InstanceError.
+    variables: of the entrypoint, over the colour's own. limits: properties of its unit, where it does not share the
+    service's. Raises CalibrationError or transient.InstanceError.
     """
     directory = colours.directory_of(service, colour)
     given = {
@@ -215,15 +224,13 @@ def instance(service: str, colour: str, variables: Mapping[str, str]) -> Iterato
     }
     command = ["/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh"]
     options = ["--property=MemoryAccounting=yes", "--property=OOMPolicy=continue"]
-    with transient.instance(service, colour, PURPOSE, command, options, START_SECONDS) as path:
+    options += [f"--property={limit}" for limit in limits or ()]
+    own = limits is not None
+    with transient.instance(service, colour, PURPOSE, command, options, START_SECONDS, own) as path:
         master = observe.master_of_socket(path)
         if master is None:
             raise CalibrationError(f"nothing runs behind {path}")
-        groups = procfs.cgroup_of(master)
-        group = procfs.CGROUP / "memory" / groups["memory"].lstrip("/") if "memory" in groups else (
-            procfs.CGROUP / groups["unified"].lstrip("/")
-        )  # fmt: skip
-        yield path, master, group
+        yield path, master, procfs.memory_group(master)
 
 
 def class_variables(worker_class: str, model: Mapping[str, Any]) -> dict[str, str]:
@@ -234,6 +241,38 @@ def class_variables(worker_class: str, model: Mapping[str, Any]) -> dict[str, st
         "GUNICORN_THREADS": str(model["threads"] or 1),
         "GUNICORN_ISOLATE_REQUESTS": str(gthread and model["isolate_requests"] is not False).lower(),
     }
+
+
+class Gate:
+    """Holds answers that have begun until `most` of them have: then every slot is taken at the same time.
+
+    Where fewer get a slot, it opens once no further one has begun for `patience` seconds.
+    """
+
+    def __init__(self, most: int, patience: float = PATIENCE_SECONDS) -> None:
+        self.most = most
+        self.patience = patience
+        self.begun = 0
+        self.is_open = False
+        self.changed = threading.Condition()
+
+    def wait(self) -> None:
+        """To be called when an answer has begun; returns when it may be read on."""
+        with self.changed:
+            self.begun += not self.is_open
+            self.is_open = self.is_open or self.begun >= self.most
+            self.changed.notify_all()
+            while not self.is_open:
+                if not self.changed.wait(self.patience):
+                    self.is_open = True
+                    self.changed.notify_all()
+
+    def stalls(self, seconds: float) -> bool:
+        """Wait until it opens (false), or no further answer begins for `seconds` (true)."""
+        with self.changed:
+            while not self.is_open and self.changed.wait(seconds):
+                pass
+            return not self.is_open
 
 
 def at_once(clients: int, ask: Callable[[], object]) -> list[BaseException]:
@@ -257,12 +296,17 @@ class Asked:
     host: str
     headers: Mapping[str, str]
 
-    def get(self, path: str) -> int:
-        """Bytes of the answer. Raises CalibrationError where it is none, or not 200."""
-        connection = UnixConnection(self.socket)
+    def get(self, path: str, gate: Gate | None = None) -> int:
+        """Bytes of the answer. Raises CalibrationError where it is none, or not 200.
+
+        gate: to wait at before it is read; what does not fit into the socket stays in the service's memory until then.
+        """
+        connection = UnixConnection(self.socket, ANSWER_SECONDS)
         try:
             connection.request("GET", path, headers={"Host": self.host, **self.headers})
             answer = connection.getresponse()
+            if gate and answer.status == 200:
+                gate.wait()
             size = 0
             while block := answer.read(65536):
                 size += len(block)
@@ -300,7 +344,7 @@ def calibrate(
                 asked.get(path)
             samples.append(float(held(group)))
         kept = held(group) - warm.total
-    each = fit_requests(endpoints, requests.clients, model["workers"], thread)
+    each = fit_requests(endpoints, thread)
     return Calibration(
         Coefficients(
             source=f"measured on {os.uname().nodename} under {chosen}",
@@ -345,7 +389,7 @@ def workers_at_rest(group: Path, master: int) -> Workers:
 def busy_thread(group: Path, master: int, asked: Asked, path: str, rest: int) -> float:
     """What a thread adds that holds a request, by filling every worker."""
     workers = procfs.children(master)
-    with Peak(group) as peak:
+    with Peak(lambda: held(group)) as peak:
         probe = saturation.saturate(asked.socket, workers, path, asked.host)
     busy = sum(probe.per_worker.values())
     return max(0.0, (peak.most - rest) / busy) if busy else 0.0
@@ -354,15 +398,18 @@ def busy_thread(group: Path, master: int, asked: Asked, path: str, rest: int) ->
 def endpoint(group: Path, asked: Asked, path: str, clients: int, rest: int) -> Endpoint:
     """rest: what the instance held before any of this; what earlier requests left behind is used again by these."""
     seconds, sizes = [], []
-    with Peak(group) as alone:
+    with Peak(lambda: held(group)) as alone:
         for _ in range(ROUNDS):
             began = time.monotonic()
             sizes.append(asked.get(path))
             seconds.append(time.monotonic() - began)
-    with Peak(group) as together:
+    begun = 0
+    with Peak(lambda: held(group)) as together:
         for _ in range(ROUNDS):
-            for error in at_once(clients, lambda: asked.get(path)):
+            gate = Gate(clients)
+            for error in at_once(clients, functools.partial(asked.get, path, gate)):
                 raise error
+            begun = max(begun, gate.begun)
     return Endpoint(
-        path, max(sizes), max(0.0, alone.most - rest), max(0.0, together.most - rest), statistics.median(seconds)
+        path, max(sizes), max(0.0, alone.most - rest), max(0.0, together.most - rest), begun, statistics.median(seconds)
     )

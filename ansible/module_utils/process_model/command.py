@@ -318,7 +318,7 @@ def status() -> bool:
     document = report.build_report("", "", {os.uname().nodename: known})
     for line in report.table(report.rows(document)):
         say(line)
-    for line in report.mismatch_lines(document):
+    for line in report.mismatch_lines(document) + report.killed_lines(document):
         say(line)
     for service, verdict in known.items():
         back = colours.other(verdict["live"])

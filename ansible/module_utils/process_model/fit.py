@@ -178,6 +178,26 @@ def database_risks(plans: Sequence[Mapping[str, Any]], database: Database) -> li
     ]
 
 
+def database_question(plans: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Which host asks the database for its connections, and as what; empty where nothing is to change, or nobody can.
+
+    plans: host -> service -> `desired` and the `state` that preflight found.
+    """
+    every = [(host, plan) for host, services in plans.items() for plan in services.values()]
+    if all(plan["state"]["match"] for _, plan in every):
+        return {}
+    for host, plan in every:
+        if plan["state"]["live"]:
+            return {
+                "host": host,
+                "service": plan["desired"]["service"],
+                "colour": plan["state"]["live"],
+                "addresses": plan["desired"]["sizing"]["addresses"],
+                "contained": bool(plan["desired"].get("installation")),
+            }
+    return {}
+
+
 def prefix(desired: Mapping[str, Any]) -> str:
     return str(desired["service"]).replace("-", "_")
 
@@ -208,8 +228,8 @@ def judge(desired: Mapping[str, Any], risks: Sequence[Risk], where: str) -> Verd
 def judge_database(states: Sequence[Mapping[str, Any]], where: str) -> Verdict:
     """The same for the connections of a whole fleet.
 
-    states: of each host and service, `desired` and `database`, the answer that this host got, or None. A database that
-    no host could ask, as none has a release yet, refuses nothing.
+    states: of each host and service, `desired` and `database`, the answer that was got, or None. A database that no
+    host could ask, as none has a release yet, refuses nothing.
     """
     answers = [Database(**state["database"]) for state in states if state["database"]]
     known = [answer for answer in answers if not answer.error]

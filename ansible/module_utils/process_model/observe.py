@@ -68,6 +68,7 @@ class Observation:
     fingerprint: str | None = None
     answer: Answer | None = None
     restarts: int | None = None
+    killed_for_memory: int = 0  # processes of its control group, since that is there
     unit: dict[str, str] = field(default_factory=dict)  # what systemd says of the unit, where it was found by one
     disagreements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -331,6 +332,7 @@ def observe(
         environment={name: value for name, value in environment.items() if SHOWN_ENVIRONMENT.match(name)},
         fingerprint=environment.get(FINGERPRINT),
         answer=answer,
+        killed_for_memory=procfs.killed_for_memory(procfs.memory_group(master)),
         restarts=int(properties["NRestarts"]) if properties and properties.get("NRestarts", "").isdigit() else None,
         unit=dict(properties or {}),
         disagreements=disagreements,
@@ -343,6 +345,8 @@ def observe_unit(
     """Observe the gunicorn of a systemd unit."""
     master, properties = master_of_unit(unit)
     state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
+    if properties.get("Result") == "oom-kill":
+        state += ", out of memory"
     return observe(master, where, path, host, properties, f"{unit} is {state}, no gunicorn master in it")
 
 

@@ -248,6 +248,28 @@ def cgroup_of(pid: int) -> dict[str, str]:
     return found
 
 
+def memory_group(pid: int, root: Path = CGROUP) -> Path:
+    """The folder of the control group that counts the process's memory, v1 or v2."""
+    groups = cgroup_of(pid)
+    if "memory" in groups:
+        return root / "memory" / groups["memory"].lstrip("/")
+    return root / groups.get("unified", "").lstrip("/")
+
+
+def killed_for_memory(group: Path) -> int:
+    """Processes of a control group that the kernel has killed since it is there, as a limit of memory was reached."""
+    for name in ("memory.oom_control", "memory.events"):
+        match = re.search(r"^oom_kill (\d+)$", read(group / name), re.MULTILINE)
+        if match:
+            return int(match.group(1))
+    return 0
+
+
+def peak_of_memory(group: Path) -> int:
+    """The most bytes that a control group has held, by the kernel; cached files are among them."""
+    return _number(read(group / "memory.max_usage_in_bytes") or read(group / "memory.peak")) or 0
+
+
 def _number(text: str) -> int | None:
     word = text.split()[0] if text.split() else ""
     if not word.lstrip("-").isdigit() or int(word) < 0 or int(word) >= NO_LIMIT:

@@ -23,6 +23,8 @@ class Row:
 def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The document: environment, time, match, hosts -> services -> desired, observed, evidence, mismatches, match.
 
+    out_of_memory: what killed_lines says.
+
     verdicts: host -> service -> what the module `process_model` returned; a host without an answer has
     {"unreachable": reason}.
     """
@@ -46,7 +48,8 @@ def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str
             for service, verdict in sorted(services.items())
         }
     match = bool(hosts) and all(service["match"] for services in hosts.values() for service in services.values())
-    return {"environment": environment, "time": time, "match": match, "hosts": hosts}
+    document = {"environment": environment, "time": time, "match": match, "hosts": hosts}
+    return {**document, "out_of_memory": killed_lines(document)}
 
 
 def describe_model(worker_class: Any, workers: Any, threads: Any) -> str:
@@ -100,6 +103,26 @@ def mismatch_lines(report: Mapping[str, Any]) -> list[str]:
         for service, verdict in services.items()
         for mismatch in verdict["mismatches"]
     ]
+
+
+def killed_lines(report: Mapping[str, Any]) -> list[str]:
+    """One line per instance of which the kernel killed processes because their limit of memory was reached.
+
+    gunicorn has replaced them, so the process model is as it should be: it is said, and no mismatch.
+    """
+    found = []
+    for host, services in report["hosts"].items():
+        for service, verdict in services.items():
+            observed = verdict["observed"] or {}
+            if observed.get("killed_for_memory"):
+                setting = f"{fit.prefix(verdict['desired'])}_memory_limit"
+                limit = fit.mib(verdict["desired"]["limits"]["memory_bytes"])
+                found.append(
+                    f"{host} {service}: out of memory: since {observed['colour']} was started the kernel has killed "
+                    f"{observed['killed_for_memory']} of its processes; {setting} is {limit}: fewer slots for heavy "
+                    "routes, or more memory (docs/sizing.md)"
+                )
+    return found
 
 
 def accepted_lines(report: Mapping[str, Any]) -> list[str]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import procfs
+from . import procfs, tiers
 from .compare import settings_folder
 from .releases import kind_of
 from .rotation import parse_window
-from .sizing import Coefficients
+from .sizing import Coefficients, parse_size
 from .state import WARM_WORKER_BYTES
 
 SERVICES = ("plane_api", "plane_graphql")
@@ -59,7 +59,7 @@ PUBLISHED_KEYS = {
     "htbqvBJAgpm9bzvf3r4urJer0ENReatceh",
 }
 PUBLISHED_PREFIXES = ("REPLACE", "django-insecure-", "lab-only-", "changeme", "secret-key")
-MEMORY_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+TIERS = "ansible/vars/tiers.yml"
 RANGES = {
     "workers": (1, 128),
     "threads": (1, 512),
@@ -122,14 +122,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.variable} is {self.value}. Allowed: {self.allowed}. Change it in {self.where}"
-
-
-def parse_size(text: Any) -> int:
-    """Bytes of `2GiB`, `512MiB`: a whole number and a binary unit. Raises ValueError that says so."""
-    match = re.match(r"([1-9]\d{0,8})(KiB|MiB|GiB|TiB)\Z", str(text))
-    if not match:
-        raise ValueError(f"{text!r} is no size: a whole number and KiB, MiB, GiB or TiB, for example 2GiB")
-    return int(match.group(1)) * MEMORY_UNITS[match.group(2)]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -216,6 +208,11 @@ class Checker:
     def check(self, services: Iterable[str]) -> list[Problem]:
         services = list(services)
         self.unknown_names()
+        if "plane_tiers" in self.variables:
+            self.problems += [
+                Problem(wrong.name, wrong.value, wrong.allowed, TIERS)
+                for wrong in tiers.wrong(self.variables["plane_tiers"])
+            ]
         for role in [RELEASE, *services]:
             self.types(role)
         if self.problems:  # what follows reads values by their types

@@ -8,10 +8,12 @@ measured ones. All sizes are bytes, all times seconds.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIB = 1 << 20
 GIB = 1 << 30
 # Beyond these a number is a mistake: a unit that was mixed up, most often.
@@ -22,6 +24,14 @@ MOST_BYTES = 1 << 50
 
 class SizingError(ValueError):
     """A number that makes no sense; the message names the field, the value and what is allowed."""
+
+
+def parse_size(text: Any) -> int:
+    """Bytes of `2GiB`, `512MiB`: a whole number and a binary unit. Raises ValueError that says so."""
+    match = re.match(r"([1-9]\d{0,8})(KiB|MiB|GiB|TiB)\Z", str(text))
+    if not match:
+        raise ValueError(f"{text!r} is no size: a whole number and KiB, MiB, GiB or TiB, for example 2GiB")
+    return int(match.group(1)) * SIZE_UNITS[match.group(2)]
 
 
 def check(name: str, value: float, low: float, high: float) -> None:
@@ -43,7 +53,7 @@ class Coefficients:
     master: gunicorn's master. cold: a worker that was started; warm: after its first requests. shared: of each worker,
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
     request: a busy request beside its payload. copies: bytes held for each byte of the payload. transient: the same,
-    but of one request in each worker at a time: while an answer is put together, no other thread of its worker runs.
+    but of one request at a time: the peaks of answers that are put together seldom meet, even those of two workers.
     allocator: what the allocator keeps, once for the instance.
     """
 
@@ -172,7 +182,7 @@ def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
     """What requests add where every slot is busy, those of heavy routes with `heavy_payload` each."""
     heavy = model.bounded_heavy_slots
     payloads = heavy * heavy_payload + (model.all_slots - heavy) * model.payload
-    put_together = min(heavy, model.workers) * heavy_payload
+    put_together = min(heavy, 1) * heavy_payload
     each = model.all_slots * (costs.thread + costs.request)
     return each + costs.copies * payloads + costs.transient * put_together + costs.allocator
 

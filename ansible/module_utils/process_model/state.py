@@ -138,7 +138,8 @@ def examine(
         state.accepted, state.warned = verdict.accepted, verdict.warned
         if changes:
             state.refusals = verdict.refused
-        if changes or "database-connections" in desired["sizing"]["accepted"]:
+        # Before a change one host asks for all of them; see preflight.yml.
+        if not preflight and "database-connections" in desired["sizing"]["accepted"]:
             state.database = _database(desired, state)
     if preflight:
         state.refusals += refusals(desired, state)
@@ -283,6 +284,7 @@ def _compare_instance(
         "versions": observation.versions,
         "workers_seen": [asdict(worker) for worker in observation.workers],
         "restarts": observation.restarts,
+        "killed_for_memory": observation.killed_for_memory,
     }
     state.evidence = [facts["worker_class"].source, f"{len(observation.workers)} workers in /proc"]
     if saturate and not mismatches:

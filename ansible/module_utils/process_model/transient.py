@@ -24,21 +24,28 @@ def folder_of(service: str, purpose: str) -> Path:
 
 @contextlib.contextmanager
 def instance(
-    service: str, colour: str, purpose: str, command: Sequence[str], options: Sequence[str], start_seconds: float
+    service: str,
+    colour: str,
+    purpose: str,
+    command: Sequence[str],
+    options: Sequence[str],
+    start_seconds: float,
+    own_limits: bool = False,
 ) -> Iterator[str]:
     """Run `command` as the service's user, with a colour's environment and release; the path of its socket.
 
-    It has to listen at SOCKET in its folder, and shares the service's limits with the live colour. purpose: names the
-    unit. options: further ones of systemd-run. Raises InstanceError.
+    It has to listen at SOCKET in its folder, and shares the service's limits with the live colour unless it has limits
+    of its own, among the options. purpose: names the unit. options: further ones of systemd-run. Raises InstanceError.
     """
     unit = f"{service}-{purpose}"
     directory = colours.directory_of(service, colour)
     path = str(folder_of(service, purpose) / SOCKET)
     run = [
         "systemd-run", f"--unit={unit}", "--collect", "--quiet",
-        f"--property=User={service}", f"--property=Group={colours.GROUP}", f"--property=Slice={service}.slice",
+        f"--property=User={service}", f"--property=Group={colours.GROUP}",
         f"--property=EnvironmentFile={directory}/environment", f"--property=RuntimeDirectory={unit}",
-        f"--property=WorkingDirectory={directory}/release/code", *options, *command,
+        f"--property=WorkingDirectory={directory}/release/code",
+        *([] if own_limits else [f"--property=Slice={service}.slice"]), *options, *command,
     ]  # fmt: skip
     started = subprocess.run(run, capture_output=True, text=True, check=False)
     if started.returncode:

@@ -16,6 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--mebibytes", type=int, default=5, help="size of each page description")
+        parser.add_argument(
+            "--sizes", type=int, nargs="*", default=[], help="a page more of each of these, in mebibytes"
+        )
 
     @transaction.atomic
     def handle(self, *args, **options):
@@ -36,13 +39,15 @@ class Command(BaseCommand):
                     "created_by": members[number % 3],
                 },
             )
-        for number in range(1, 4):
-            if not Page.objects.filter(id=uuid.UUID(int=2000 + number)).exists():
+        pages = {2000 + number: options["mebibytes"] for number in range(1, 4)}
+        pages |= {3000 + size: size for size in options["sizes"]}
+        for number, size in pages.items():
+            if not Page.objects.filter(id=uuid.UUID(int=number)).exists():
                 Page.objects.create(
-                    id=uuid.UUID(int=2000 + number),
+                    id=uuid.UUID(int=number),
                     project=project,
                     name=f"Page {number}",
                     # Random bytes: what compression cannot make small.
-                    description_binary=os.urandom(options["mebibytes"] * 1024 * 1024),
+                    description_binary=os.urandom(size * 1024 * 1024),
                 )
         self.stdout.write("the lab's data is there")
