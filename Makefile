@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -60,6 +60,17 @@ test-compose: lab-up ## An installation of Docker Compose: adopted, changed, upd
 	pytest tests/compose --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
+# Neither is part of `make test`, for its time.
+test-proxy: lab-up ## nginx at the edge: slow readers, a dead host, a flip under load, TLS; not part of make test
+	{ export ANSIBLE_INVENTORY=tests/proxy/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	pytest tests/proxy --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/proxy    | /'
+
+matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-proxy
+	$(MAKE) --no-print-directory test-molecule
+	$(MAKE) --no-print-directory test-compose
+	$(MAKE) --no-print-directory test-proxy
+
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
 
@@ -68,7 +79,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-ROLES = ("plane_api", "plane_graphql", "plane_release")
+ROLES = ("plane_api", "plane_graphql", "plane_release", "plane_proxy")
 BEGIN, END = "<!-- variables: tools/role_readmes.py writes this table -->", "<!-- end of variables -->"
 
 

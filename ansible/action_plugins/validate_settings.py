@@ -16,12 +16,12 @@ from ansible.utils.display import Display
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import settings
+from process_model import proxy, settings
 from process_model.report import columns
 
 display = Display()
 ROLES = Path(__file__).resolve().parent.parent / "roles"
-PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE)
+PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE, settings.PROXY)
 
 
 @lru_cache(maxsize=1)
@@ -40,6 +40,19 @@ def read_defaults() -> dict[str, Any]:
     for role in PUBLIC_ROLES:
         found.update(yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text(encoding="utf-8")) or {})
     return found
+
+
+def find_behind(variables: dict[str, Any]) -> list[proxy.Behind] | None:
+    """The front doors behind this host's proxy; None where it has none. Raises ValueError where a number is none."""
+    if settings.PROXY not in variables["group_names"]:
+        return None
+    private = yaml.safe_load((ROLES / "gunicorn_service" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    return proxy.find_behind(
+        variables["groups"],
+        variables["hostvars"],
+        str(variables.get("plane_environment")),
+        {**read_defaults(), **private},
+    )
 
 
 class ActionModule(ActionBase):
@@ -67,11 +80,16 @@ class ActionModule(ActionBase):
         resolved, unresolved = self.resolve(variables)
         if self._task.args.get("explain"):
             given = {name for name in variables if name.startswith("plane_")}
-            roles = (*services, settings.RELEASE)
+            roles = (*services, settings.RELEASE, *({settings.PROXY} & set(variables["group_names"])))
             table = settings.explain(resolved, given, read_defaults(), read_specs(), roles, inventory)
             for line in columns([("SETTING", "FROM", "VALUE"), *table]):
                 display.display(line)
-        problems = settings.validate(resolved, read_specs(), services, inventory, unresolved)
+        try:
+            behind = find_behind(variables)
+        except (AnsibleError, ValueError, TypeError) as error:
+            result.update(failed=True, msg=f"the settings of a host behind {settings.PROXY} cannot be read: {error}")
+            return result
+        problems = settings.validate(resolved, read_specs(), services, inventory, unresolved, behind)
         result.update(
             changed=False,
             failed=bool(problems),
@@ -97,6 +115,7 @@ class ActionModule(ActionBase):
         given = {name: value for name, value in variables.items() if name.startswith("plane_")}
         templar = self._templar.copy_with_new_env(available_variables={**defaults, **variables})
         found: dict[str, Any] = {name: value for name, value in given.items() if name not in known}
+        found["inventory_hostname"] = variables["inventory_hostname"]
         unresolved: dict[str, str] = {}
         for name in sorted(known & (set(defaults) | set(given))):
             try:

@@ -33,7 +33,9 @@ class ActionModule(ActionBase):
         verdicts = {}
         silent = []
         for host in hosts:
-            answered = variables["hostvars"][host].get("gunicorn_service_verdicts")
+            answered = dict(variables["hostvars"][host].get("gunicorn_service_verdicts") or {})
+            if proxy := variables["hostvars"][host].get("plane_proxy_verdict"):
+                answered["plane-proxy"] = proxy
             if answered:
                 verdicts[host] = answered
             else:

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 # Ansible finds a project's module_utils for modules, not for plugins of the controller.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from process_model import fit, recycling, rotation, watch
+from process_model import fit, proxy, recycling, rotation, watch
 from process_model.compare import settings_folder
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
@@ -78,6 +78,23 @@ def database_verdict(
     return asdict(fit.judge_database(states, settings_folder(environment)))
 
 
+def proxy_behind(
+    groups: dict[str, list[str]], hostvars: Any, environment: str, defaults: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The arguments and the answer are those of process_model.proxy.find_behind."""
+    return [behind.to_dict() for behind in proxy.find_behind(groups, hostvars, environment, defaults)]
+
+
+def proxy_verdict(state: dict[str, Any], asked: list[dict[str, Any]], hostvars: Any) -> dict[str, Any]:
+    """What verify says of a proxy. asked: of each host behind it, what M(answering_units) found there."""
+    units = {result["item"]: result["units"] for result in asked if "units" in result}
+    verified = {host: hostvars[host].get("gunicorn_service_verdicts") or {} for host in units}
+    live = {
+        host: {service: verdict["live"] for service, verdict in verdicts.items()} for host, verdicts in verified.items()
+    }
+    return proxy.judge_units(state, units, live)
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -85,6 +102,8 @@ class FilterModule:
             "database_question": fit.database_question,
             "database_verdict": database_verdict,
             "environment_file": environment_file,
+            "proxy_behind": proxy_behind,
+            "proxy_verdict": proxy_verdict,
             "recycling_strategy": recycling_strategy,
             "rotation_plan": rotation_plan,
             "python_digest": lambda folder: python_digest(Path(folder)),

@@ -24,7 +24,10 @@ def options(role: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("role", ["plane_api", "plane_graphql", "plane_release"])
+PUBLIC = ["plane_api", "plane_graphql", "plane_release", "plane_proxy"]
+
+
+@pytest.mark.parametrize("role", PUBLIC)
 def test_defaults_and_argument_spec_name_the_same_variables(role: str) -> None:
     defaults = load(ROLES / role / "defaults/main.yml")
     required = {name for name, option in options(role).items() if option.get("required")}
@@ -32,7 +35,7 @@ def test_defaults_and_argument_spec_name_the_same_variables(role: str) -> None:
     assert not set(defaults) & required
 
 
-@pytest.mark.parametrize("role", ["plane_api", "plane_graphql", "plane_release"])
+@pytest.mark.parametrize("role", PUBLIC)
 def test_defaults_and_argument_spec_give_the_same_values(role: str) -> None:
     for name, value in load(ROLES / role / "defaults/main.yml").items():
         if isinstance(value, str) and "{{" in value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from process_model.proxy import Behind
 from process_model.settings import environments_spanned, explain, is_pattern, validate
 from process_model.sizing import parse_size
 
@@ -23,7 +25,7 @@ def load(path: Path) -> Any:
 
 SPECS = {
     role: load(ROLES / role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    for role in ("plane_api", "plane_graphql", "plane_release")
+    for role in ("plane_api", "plane_graphql", "plane_release", "plane_proxy")
 }
 DEFAULTS = {name: value for role in SPECS for name, value in load(ROLES / role / "defaults/main.yml").items()}
 
@@ -227,3 +229,68 @@ def test_no_text_is_a_size_or_a_pattern_by_accident(text: str) -> None:
 
 def test_environments_are_counted_once() -> None:
     assert environments_spanned({"a": "staging", "b": "staging", "c": "cloud"}) == ["cloud", "staging"]
+
+
+BEHIND = [
+    Behind("plane-api", "api1", "192.0.2.11", 8000, 140, "systemd"),
+    Behind("plane-graphql", "graphql1", "192.0.2.21", 8001, 130, "systemd"),
+]
+
+
+def proxy_problems(behind: list[Behind] = BEHIND, **changes: Any) -> list[str]:
+    good = settings(plane_proxy_listen_address="192.0.2.41", inventory_hostname="edge1")
+    return [str(problem) for problem in validate({**good, **changes}, SPECS, (), None, behind=behind)]
+
+
+def test_good_settings_of_a_proxy_are_let_through() -> None:
+    assert proxy_problems() == []
+    tls: dict[str, Any] = {"plane_proxy_certificate": "/etc/ssl/a.pem", "plane_proxy_certificate_key": "/etc/ssl/a.key"}
+    assert proxy_problems(plane_proxy_listen_address="*", plane_proxy_trusted_proxies=["2001:db8::/32"], **tls) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("plane_proxy_listen_address", "", "a value"),
+        ("plane_proxy_listen_address", "edge1", "an address of the host, '*' for all of IPv4 or '::'"),
+        ("plane_proxy_http_port", 0, "a whole number from 1 to 65535"),
+        ("plane_proxy_https_port", 80, "a port of its own: plane_proxy_http_port is 80"),
+        ("plane_proxy_response_timeout", 140, "a whole number from 141 (admission's longest queue"),
+        ("plane_proxy_response_timeout", 300, "a whole number from 1 to 299"),
+        ("plane_proxy_body_limit", "5MB", "null, or a whole number and KiB"),
+        ("plane_proxy_trusted_proxies", ["edge.example"], "addresses and networks"),
+        ("plane_proxy_graphql_paths", ["graphql"], "paths that begin and end with /"),
+        ("plane_proxy_graphql_paths", ["/api/"], "paths that begin and end with /, and none of"),
+        ("plane_proxy_graphql_paths", [], "one path at least"),
+        ("plane_proxy_certificate", "certs/a.pem", "the whole path of a file"),
+        ("plane_proxy_gzip", "perhaps", "true or false"),
+        ("plane_proxy_gzipp", True, "the nearest is plane_proxy_gzip"),
+    ],
+)
+def test_a_value_that_cannot_be_right_for_a_proxy_is_refused(variable: str, value: Any, said: str) -> None:
+    line = proxy_problems(**{variable: value})[0]
+    assert line.startswith(f"{variable} is ")
+    assert said in line
+    assert "Change it in inventories/" in line
+
+
+def test_a_certificate_needs_its_key() -> None:
+    (line,) = proxy_problems(plane_proxy_certificate="/etc/ssl/a.pem")
+    assert line.startswith("plane_proxy_certificate_key is missing. Allowed: a file of the host, since plane_proxy_")
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"),
+    [
+        ([], "plane_api is []. Allowed: a group with a host of this environment"),
+        ([replace(BEHIND[0], runtime="compose")], "Allowed: 'systemd' on api1, which is behind plane_proxy"),
+        ([replace(BEHIND[0], address="127.0.0.1")], "an address of api1 that the proxy on edge1 reaches"),
+    ],
+)
+def test_what_a_proxy_cannot_stand_in_front_of_is_refused(behind: list[Behind], said: str) -> None:
+    (line,) = proxy_problems(behind)
+    assert said in line
+
+
+def test_a_proxy_on_the_host_itself_reaches_its_own_address() -> None:
+    assert proxy_problems([replace(BEHIND[0], host="edge1", address="127.0.0.1")]) == []

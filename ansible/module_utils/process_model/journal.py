@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import time
 
+# Who passes a request on logs it too.
+PASSING_ON = ("plane-admission", "plane_proxy")
+
 
 def _journalctl(*arguments: str) -> str:
     return subprocess.run(
@@ -30,7 +33,7 @@ def lines_of_last(identifier: str, seconds: float) -> list[str]:
 
 
 def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:
-    """The process that wrote a line with `mark`, admission's own log aside; None where none did within the limit.
+    """The process that wrote a line with `mark`, who passes it on aside; None where none did within the limit.
 
     since: seconds since 1970 before which no line can be.
     """
@@ -41,8 +44,38 @@ def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None
         )
         for entry in text.split("\n\n"):
             fields = dict(line.split("=", 1) for line in entry.splitlines() if "=" in line)
-            if mark in fields.get("MESSAGE", "") and fields.get("SYSLOG_IDENTIFIER") != "plane-admission":
+            if mark in fields.get("MESSAGE", "") and fields.get("SYSLOG_IDENTIFIER") not in PASSING_ON:
                 return int(fields["_PID"])
         if time.monotonic() > deadline:
             return None
         time.sleep(0.05)
+
+
+def units_of(marks: list[str], since: float, limit_seconds: float = 2.0) -> dict[str, str]:
+    """Mark -> the unit that logged a request with it; a mark is missing where none did within the limit."""
+    deadline = time.monotonic() + limit_seconds
+    while True:
+        found = parse_units(
+            _journalctl(
+                f"--since=@{int(since)}",
+                f"--grep={'|'.join(marks)}",
+                "--output=export",
+                "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT",
+            ),
+            marks,
+        )
+        if len(found) == len(marks) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
+def parse_units(text: str, marks: list[str]) -> dict[str, str]:
+    """The same from journalctl's export format."""
+    found = {}
+    for entry in text.split("\n\n"):
+        fields = dict(line.split("=", 1) for line in entry.splitlines() if "=" in line)
+        identifier = fields.get("SYSLOG_IDENTIFIER", "")
+        # Ansible logs what its modules are asked, these marks too.
+        if identifier not in PASSING_ON and not identifier.startswith("ansible-"):
+            found.update({mark: fields.get("_SYSTEMD_UNIT", "") for mark in marks if mark in fields.get("MESSAGE", "")})
+    return found

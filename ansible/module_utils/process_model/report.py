@@ -61,20 +61,31 @@ def describe_model(worker_class: Any, workers: Any, threads: Any) -> str:
     return f"{worker_class} ×{workers or '?'}"
 
 
+def describe_doors(doors: Sequence[Any] | None) -> str:
+    """What the proxy stands in front of: front doors of hosts."""
+    return "nginx: ?" if doors is None else f"nginx: {len(doors)} door{'' if len(doors) == 1 else 's'}"
+
+
 def rows(report: Mapping[str, Any]) -> list[Row]:
     found = []
     for host, services in report["hosts"].items():
         for service, verdict in services.items():
-            desired = verdict["desired"]["model"]
-            observed = verdict["observed"] or {}
+            desired, observed = verdict["desired"], verdict["observed"] or {}
+            shown: tuple[str, ...]
+            if "behind" in desired:
+                shown = (describe_doors(desired["behind"]), describe_doors(observed.get("doors")))
+            else:
+                shown = tuple(
+                    describe_model(model.get("worker_class"), model.get("workers"), model.get("threads"))
+                    for model in (desired["model"], observed)
+                )
             found.append(
                 Row(
                     cells=(
                         host,
                         service,
                         verdict["live"] or "-",
-                        describe_model(desired["worker_class"], desired["workers"], desired["threads"]),
-                        describe_model(observed.get("worker_class"), observed.get("workers"), observed.get("threads")),
+                        *shown,
                         ", ".join(verdict["evidence"] or []) or "-",
                         "ok" if verdict["match"] else f"{len(verdict['mismatches'])} mismatch(es)",
                     ),
@@ -127,7 +138,12 @@ def killed_lines(report: Mapping[str, Any]) -> list[str]:
 
 def accepted_lines(report: Mapping[str, Any]) -> list[str]:
     """One line per risk that the inventory accepted by name: of each host, and of the fleet in its database."""
-    states = [verdict for services in report["hosts"].values() for verdict in services.values()]
+    states = [
+        verdict
+        for services in report["hosts"].values()
+        for verdict in services.values()
+        if "behind" not in verdict["desired"]  # the proxy asks no database
+    ]
     where = settings_folder(report["environment"])
     return [
         f"{host} {service}: {line}"

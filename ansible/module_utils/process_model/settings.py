@@ -7,15 +7,17 @@ say. Every problem names the variable, its value, what is allowed, and the file 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import procfs, tiers
 from .compare import settings_folder
+from .proxy import ADDRESSES_OF_ALL, BROWSER_PATIENCE, Behind
 from .releases import kind_of
 from .rotation import parse_window
 from .sizing import Coefficients, parse_size
@@ -23,11 +25,12 @@ from .state import WARM_WORKER_BYTES
 
 SERVICES = ("plane_api", "plane_graphql")
 RELEASE = "plane_release"
-PREFIXES = (*(f"{service}_" for service in SERVICES), f"{RELEASE}_")
+PROXY = "plane_proxy"
 # Names with the prefix `plane_` that no role declares: what plays and roles set themselves.
 INTERNAL = {
     "plane_api",
     "plane_graphql",
+    "plane_proxy",
     "plane_stage",
     "plane_tiers",
     "plane_verify_saturate",
@@ -48,6 +51,22 @@ INTERNAL_RELEASE = {
     "packed",
     "found",
     "unapplied",
+}
+INTERNAL_PROXY = {
+    "answered",
+    "behind",
+    "body_bytes",
+    "configuration",
+    "desired",
+    "drop_in",
+    "drop_in_file",
+    "drop_in_written",
+    "plan",
+    "running",
+    "service_defaults",
+    "state",
+    "text",
+    "verdict",
 }
 SECRETS = {
     f"{RELEASE}_{name}" for name in ("database_url", "redis_url", "amqp_url", "secret_key", "live_server_secret_key")
@@ -75,6 +94,11 @@ RANGES = {
     "queue": (0, 100_000),
     "queue_timeout": (1, 3_600),
     "retry_after": (1, 3_600),
+    "http_port": (1, 65_535),
+    "https_port": (1, 65_535),
+    "response_timeout": (1, BROWSER_PATIENCE - 1),
+    "keepalive": (1, 1_000),
+    "connections": (100, 100_000),
     "tasks_max": (8, 100_000),
 }
 # What has no default that could be right, by how instances run.
@@ -83,7 +107,7 @@ NEEDED = {
         f"{RELEASE}_source",
         f"{RELEASE}_database_url",
         f"{RELEASE}_secret_key",
-        *(f"{service}_listen_address" for service in SERVICES),
+        *(f"{role}_listen_address" for role in (*SERVICES, PROXY)),
     },
     "compose": {f"{RELEASE}_installation", f"{RELEASE}_admission_image"},
 }
@@ -200,12 +224,12 @@ class Checker:
     def refuse(self, variable: str, allowed: str, value: Any = ...) -> None:
         shown = self.variables.get(variable) if value is ... else value
         text = "missing" if shown is None else "(hidden)" if variable in SECRETS and shown != "" else repr(shown)
-        role = next((service for service in (*SERVICES, RELEASE) if variable.startswith(f"{service}_")), RELEASE)
+        role = next((role for role in (*SERVICES, RELEASE, PROXY) if variable.startswith(f"{role}_")), RELEASE)
         self.problems.append(
             Problem(variable, text, allowed, where_set(variable, self.environment, self.inventory, role))
         )
 
-    def check(self, services: Iterable[str]) -> list[Problem]:
+    def check(self, services: Iterable[str], behind: Sequence[Behind] | None) -> list[Problem]:
         services = list(services)
         self.unknown_names()
         if "plane_tiers" in self.variables:
@@ -213,19 +237,22 @@ class Checker:
                 Problem(wrong.name, wrong.value, wrong.allowed, TIERS)
                 for wrong in tiers.wrong(self.variables["plane_tiers"])
             ]
-        for role in [RELEASE, *services]:
+        for role in [RELEASE, *services, *([] if behind is None else [PROXY])]:
             self.types(role)
         if self.problems:  # what follows reads values by their types
             return self.problems
         self.release()
         for service in services:
             self.service(service)
-        self.ports(services)
+        if behind is not None:
+            self.proxy(behind)
+        self.ports(services, behind is not None)
         return self.problems
 
     def unknown_names(self) -> None:
         known = {name for options in self.specs.values() for name in options}
         internal = INTERNAL | {f"{RELEASE}_{name}" for name in INTERNAL_RELEASE}
+        internal |= {f"{PROXY}_{name}" for name in INTERNAL_PROXY}
         for name in sorted(self.variables):
             if not name.startswith("plane_") or name in known or name in internal:
                 continue
@@ -391,13 +418,86 @@ class Checker:
         if wide and not self.variables.get(f"{service}_listen_wide"):
             self.refuse(name, f"one address of the host, or {service}_listen_wide: true for every interface")
 
-    def ports(self, services: list[str]) -> None:
+    def proxy(self, behind: Sequence[Behind]) -> None:
+        def value(name: str) -> Any:
+            return self.variables.get(f"{PROXY}_{name}")
+
+        if not any(one.service == "plane-api" for one in behind):
+            self.refuse("plane_api", "a group with a host of this environment, for the proxy to stand before", [])
+            return
+        for one in behind:
+            self.door_behind(one)
+        address = str(value("listen_address"))
+        if address not in ADDRESSES_OF_ALL and not is_network(address, of_one=True):
+            self.refuse(
+                f"{PROXY}_listen_address", "an address of the host, '*' for all of IPv4 or '::' for all of both"
+            )
+        for name, other in (("certificate", "certificate_key"), ("certificate_key", "certificate")):
+            if value(name) is None and value(other) is not None:
+                self.refuse(f"{PROXY}_{name}", f"a file of the host, since {PROXY}_{other} is set")
+            elif value(name) is not None and not re.match(r"/[\w./@+-]+\Z", str(value(name))):
+                self.refuse(f"{PROXY}_{name}", "null, or the whole path of a file on the host, without blanks")
+        for network in value("trusted_proxies") or []:
+            if not is_network(network):
+                self.refuse(f"{PROXY}_trusted_proxies", "addresses and networks, for example 192.0.2.0/28", network)
+        taken = ("/", "/api/", "/auth/", "/static/")
+        for path in value("graphql_paths") or []:
+            if not re.match(r"/[A-Za-z0-9/_.-]*/\Z", str(path)) or path in taken:
+                self.refuse(f"{PROXY}_graphql_paths", f"paths that begin and end with /, and none of {taken}", path)
+        if any(one.service == "plane-graphql" for one in behind) and not value("graphql_paths"):
+            self.refuse(f"{PROXY}_graphql_paths", "one path at least, since this environment has plane_graphql")
+        longest = max(one.answer_seconds for one in behind)
+        if int(value("response_timeout")) <= longest:
+            self.refuse(
+                f"{PROXY}_response_timeout",
+                f"a whole number from {longest + 1} (admission's longest queue, and its wait for gunicorn, have to be "
+                f"over before) to {BROWSER_PATIENCE - 1} (a browser waits {BROWSER_PATIENCE})",
+            )
+        if value("body_limit") is not None:
+            try:
+                parse_size(value("body_limit"))
+            except ValueError as error:
+                self.refuse(f"{PROXY}_body_limit", f"null, or {str(error).partition(': ')[2]}")
+
+    def door_behind(self, behind: Behind) -> None:
+        """Whether the proxy of this host reaches the front door of that one."""
+        if behind.runtime != "systemd":
+            self.refuse(
+                f"{RELEASE}_runtime",
+                f"'systemd' on {behind.host}, which is behind {PROXY}: an installation has a proxy of its own",
+                behind.runtime,
+            )
+        try:
+            alone = ipaddress.ip_address(behind.address).is_loopback
+        except ValueError:
+            return
+        if alone and behind.host != self.variables.get("inventory_hostname"):
+            name = f"{behind.service.replace('-', '_')}_listen_address"
+            self.refuse(
+                name,
+                f"an address of {behind.host} that the proxy on {self.variables.get('inventory_hostname')} reaches",
+                behind.address,
+            )
+
+    def ports(self, services: list[str], with_proxy: bool) -> None:
+        names = [f"{service}_port" for service in services]
+        if with_proxy:
+            names += [f"{PROXY}_http_port", f"{PROXY}_https_port"]
         seen: dict[int, str] = {}
-        for service in services:
-            port = int(self.variables[f"{service}_port"])
+        for name in names:
+            port = int(self.variables[name])
             if port in seen:
-                self.refuse(f"{service}_port", f"a port of its own: {seen[port]}_port is {port} on the same host")
-            seen[port] = service
+                self.refuse(name, f"a port of its own: {seen[port]} is {port} on the same host")
+            seen[port] = name
+
+
+def is_network(value: Any, of_one: bool = False) -> bool:
+    """Whether it is a network's address, or a host's; of_one: a host's alone."""
+    try:
+        ipaddress.ip_address(str(value)) if of_one else ipaddress.ip_network(str(value), strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def is_whole(value: Any) -> bool:
@@ -437,12 +537,14 @@ def validate(
     services: Iterable[str],
     inventory: Path | None,
     unresolved: Mapping[str, str] | None = None,
+    behind: Sequence[Behind] | None = None,
 ) -> list[Problem]:
     """Every problem of one host; empty where nothing speaks against touching it.
 
     unresolved: variables whose template cannot be resolved, and why (an undefined vault variable, for example).
+    behind: the front doors behind a host of plane_proxy; None for any other host.
     """
-    return Checker(variables, specs, inventory, unresolved or {}).check(services)
+    return Checker(variables, specs, inventory, unresolved or {}).check(services, behind)
 
 
 def environments_spanned(environment_of: Mapping[str, str]) -> list[str]:

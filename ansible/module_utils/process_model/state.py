@@ -159,7 +159,7 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
         if path.startswith("/etc/systemd/system/") and path not in of_admission
     }
     state.units_are_current = (
-        _digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
+        digests(of_service) == of_service and not state.units_are_stale and _starts_at_boot(f"{state.service}.service")
     )
     # In a container the image's own user runs the service.
     state.account_is_current = bool(desired.get("installation")) or _has_account(state.service)
@@ -168,7 +168,7 @@ def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     )
     runs = state.details.get("admission", {}).get("running", False)
     state.admission_is_current = (
-        _digests(of_admission) == of_admission and runs and _starts_at_boot(colours.ADMISSION_UNIT)
+        digests(of_admission) == of_admission and runs and _starts_at_boot(colours.ADMISSION_UNIT)
     )
     state.command_is_current = releases.python_digest(COMMAND) == desired["command"]
     state.locked = lock.LOCK.exists()
@@ -273,7 +273,7 @@ def _compare_instance(
     mismatches += compare.compare_versions(desired, observation.versions)
     mismatches += compare.compare_fingerprint(desired["fingerprint"], observation.fingerprint)
     wanted = compare.files_of_colour(desired, colour, with_admission=state.live == colour)
-    mismatches += compare.compare_files(wanted, _digests(wanted), desired["environment"])
+    mismatches += compare.compare_files(wanted, digests(wanted), desired["environment"])
     mismatches += _compare_unit(desired, colour, observation.unit, state)
     mismatches += _compare_answer(desired, observation)
     if installation:
@@ -367,7 +367,8 @@ def _proved_before(service: str, colour: str, observation: observe.Observation) 
     return proof.get("saturation") if same else None
 
 
-def _digests(files: Iterable[str]) -> dict[str, str | None]:
+def digests(files: Iterable[str]) -> dict[str, str | None]:
+    """Path -> SHA-256; None where there is no file."""
     found: dict[str, str | None] = {}
     for path in files:
         try:

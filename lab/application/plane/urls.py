@@ -37,4 +37,5 @@ if settings.STANDIN_DEBUG:
         path("api/debug/request-state/", debug.request_state),
         path("api/debug/echo/", debug.echo),
         path("api/debug/stream/", debug.stream),
+        path("api/debug/large/", debug.large),
     ]

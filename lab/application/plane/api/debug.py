@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 
 LONGEST_SECONDS = 60.0
 MOST_MEBIBYTES = 4096
@@ -51,6 +51,12 @@ def echo(request):
             "body_bytes": size,
         }
     )
+
+
+def large(request):
+    """An answer of any size at once, incompressible as a page description is."""
+    size = min(int(request.GET.get("mebibytes", "8")), MOST_MEBIBYTES) * 1024 * 1024
+    return HttpResponse(os.urandom(size), content_type="application/octet-stream")
 
 
 def stream(request):
