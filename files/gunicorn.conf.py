@@ -399,7 +399,7 @@ def post_worker_init(worker: Any) -> None:
         worker.log.exception("Worker %s serves without warm-up", worker.pid)
     else:
         worker.log.info("Worker %s is warm (%.1f s)", worker.pid, time.monotonic() - began)
-    if worker.cfg.worker_class_str != "gthread":
+    if "uvicorn" in worker.cfg.worker_class_str:
         worker.wsgi = collected(worker.wsgi)
         # What is there for good needs no looking at each time.
         gc.collect()
