@@ -134,14 +134,16 @@ FAULTS = [
     ),
     Fault(
         "a killed worker that does not come back",
-        "pid=$(systemctl show -P MainPID $UNIT) && kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
+        "pid=$(systemctl show -P MainPID $UNIT); until [ $(pgrep -c -P $pid) -ge 2 ]; do sleep 0.1; done; "
+        "kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",
     ),
     Fault(
         "a stopped worker",
-        "kill -STOP $(pgrep -P $(systemctl show -P MainPID $UNIT) | head -n 1)",
+        "pid=$(systemctl show -P MainPID $UNIT); until [ $(pgrep -c -P $pid) -ge 2 ]; do sleep 0.1; done; "
+        "kill -STOP $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",
