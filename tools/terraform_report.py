@@ -58,8 +58,8 @@ def main() -> int:
             account = Account(server.url)
             tree = Tree.copy(Path(folder))
             names = list(SIZES)
-            print(f"terraform-report: plans {', '.join(names)}", file=sys.stderr)
-            account.site  # noqa: B018 - made once, before they all ask for it
+            # The account is made here, once, before all of them ask for it.
+            print(f"terraform-report: plans {', '.join(names)} for {account.site['region']}", file=sys.stderr)
             found = dict(zip(names, pool.map(lambda name: Fleet(name, tree, account).planned(), names), strict=True))
     finally:
         server.stop()

@@ -57,6 +57,8 @@ def until(condition: str) -> str:
     return f"i=0; until {condition}; do i=$((i + 1)); test $i -lt 300; sleep 0.1; done"
 
 
+# The master's pid, once gunicorn has forked both of its workers: systemd takes it for ready before.
+BOTH_WORKERS = f"pid=$(systemctl show -P MainPID $UNIT); {until('[ $(pgrep -c -P $pid) -ge 2 ]')}; "
 FAULTS = [
     Fault(
         "wrong class",
@@ -134,16 +136,14 @@ FAULTS = [
     ),
     Fault(
         "a killed worker that does not come back",
-        "pid=$(systemctl show -P MainPID $UNIT); until [ $(pgrep -c -P $pid) -ge 2 ]; do sleep 0.1; done; "
-        "kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
+        f"{BOTH_WORKERS}kill -STOP $pid && kill -9 $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",
     ),
     Fault(
         "a stopped worker",
-        "pid=$(systemctl show -P MainPID $UNIT); until [ $(pgrep -c -P $pid) -ge 2 ]; do sleep 0.1; done; "
-        "kill -STOP $(pgrep -P $pid | head -n 1)",
+        f"{BOTH_WORKERS}kill -STOP $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",

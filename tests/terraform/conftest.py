@@ -28,9 +28,8 @@ def fleets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
     def apply(name: str) -> Fleet:
         fleet = Fleet("staging" if name == "broken" else name, trees[name], Account(servers[name].url))
         fleet.apply()
-        # While others still wait.
         if name != "broken":
-            fleet.second_plan  # noqa: B018
+            fleet.second_plan  # noqa: B018 - asked here, where others still wait, and kept for the tests
         return fleet
 
     with ThreadPoolExecutor(len(servers)) as pool:

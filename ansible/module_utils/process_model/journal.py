@@ -19,17 +19,17 @@ def _journalctl(*arguments: str) -> str:
     ).stdout
 
 
-def last_lines(identifier: str, count: int, since: float = 0) -> list[str]:
-    """The last `count` lines that were written under a syslog identifier since `since` (seconds since 1970)."""
+def last_lines(identifier: str, count: int | None, since: float = 0) -> list[str]:
+    """The last `count` lines that were written under a syslog identifier since `since` (seconds since 1970).
+
+    count: None for all of them.
+    """
     return _journalctl(
-        f"--lines={count}", f"--since=@{since:.6f}", "--output=cat", f"--identifier={identifier}"
+        f"--lines={'all' if count is None else count}",
+        f"--since=@{since:.6f}",
+        "--output=cat",
+        f"--identifier={identifier}",
     ).splitlines()
-
-
-def lines_of_last(identifier: str, seconds: float) -> list[str]:
-    """What was written under a syslog identifier in the last `seconds`."""
-    since = time.time() - seconds
-    return _journalctl(f"--since=@{since:.6f}", "--output=cat", f"--identifier={identifier}").splitlines()
 
 
 def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:

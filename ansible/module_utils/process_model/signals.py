@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -78,5 +79,5 @@ def read(environment: str, service: str, seconds: float) -> list[dict[str, Any]]
         text=True,
         check=False,
     ).stdout
-    lines = journal.lines_of_last("plane-admission", seconds)
+    lines = journal.last_lines("plane-admission", None, since=time.time() - seconds)
     return metric_data(environment, service, memory_percent(properties), queue_times(lines, service))
