@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Writes the files of a colour in one go."""
+"""Writes small files of one folder in one go."""
 
 from __future__ import annotations
 

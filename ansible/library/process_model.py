@@ -29,7 +29,7 @@ options:
     type: float
     default: 0
   preflight:
-    description: Also say what stands in the way of a change on this host.
+    description: Also say what a change on this host would find, and fail with what stands in its way.
     type: bool
     default: false
   journal_of:
@@ -45,7 +45,7 @@ author: Plane infrastructure (@makeplane)
 EXAMPLES = r"""
 - name: Verify the colour that has no traffic yet
   process_model:
-    desired: "{{ gunicorn_service_desired }}"
+    desired: "{{ gunicorn_service_plans['plane-api'].desired }}"
     colour: green
     saturate: true
     wait_seconds: 60
@@ -110,11 +110,6 @@ command_is_current:
   description: With O(preflight), whether the host has the C(plane-process-model) that this controller has.
   returned: always
   type: bool
-refusals:
-  description: With O(preflight), what stands in the way of a change.
-  returned: always
-  type: list
-  elements: str
 accepted:
   description: Risks that the inventory accepts by name, each with its arithmetic.
   returned: always
@@ -157,6 +152,8 @@ def main() -> None:
     state = examine(**module.params)
     for line in state.warned:
         module.warn(line)
+    if state.refusals:
+        module.fail_json(msg="\n".join(state.refusals))
     module.exit_json(changed=False, **state.to_dict())
 
 

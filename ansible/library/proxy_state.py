@@ -14,7 +14,7 @@ options:
     type: dict
     required: true
   preflight:
-    description: Also say what stands in the way of a change on this host. Nobody behind the proxy is asked.
+    description: Ask nobody behind the proxy, and fail with what stands in the way of a change on this host.
     type: bool
     default: false
   wait_seconds:
@@ -70,11 +70,6 @@ settled:
   description: Whether a run has nothing to do on this host.
   returned: always
   type: bool
-refusals:
-  description: With O(preflight), what stands in the way of a change.
-  returned: always
-  type: list
-  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -90,7 +85,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, **examine(**module.params).to_dict())
+    state = examine(**module.params)
+    if state.refusals:
+        module.fail_json(msg="\n".join(state.refusals))
+    module.exit_json(changed=False, **state.to_dict())
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ author: Plane infrastructure (@makeplane)
 EXAMPLES = r"""
 - name: Watch the canary
   traffic_watch:
-    desired: "{{ gunicorn_service_desired }}"
+    desired: "{{ gunicorn_service_plans['plane-api'].desired }}"
     seconds: 60
     max_error_share: 0.01
 """
