@@ -308,15 +308,14 @@ def test_a_worker_that_waits_for_a_processor_is_not_counted_yet(
         return saturation.Counts(6 if number < 5 else 8, 9, restless=waits)
 
     monkeypatch.setattr(saturation, "count", count)
-    assert saturation._settle("", [1], time.monotonic() + 10)[1].running == running
+    assert saturation._settle("", [1], time.monotonic() + 10, 0.5)[1].running == running
 
 
 def test_a_worker_that_serves_others_now_and_then_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether one of its threads runs just now is no difference between two counts."""
     samples = itertools.count()
-    monkeypatch.setattr(saturation, "RESTLESS_SECONDS", 0.2)
     monkeypatch.setattr(saturation, "count", lambda pid, path: saturation.Counts(8, 9, restless=next(samples) % 2 == 0))
-    saturation._settle("", [1], time.monotonic() + 60)
+    saturation._settle("", [1], time.monotonic() + 60, 0.2)
     assert next(samples) < 100
 
 

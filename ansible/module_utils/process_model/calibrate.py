@@ -390,7 +390,7 @@ def busy_thread(group: Path, master: int, asked: Asked, path: str, rest: int) ->
     """What a thread adds that holds a request, by filling every worker."""
     workers = procfs.children(master)
     with Peak(lambda: held(group)) as peak:
-        probe = saturation.saturate(asked.socket, workers, path, asked.host)
+        probe = saturation.saturate(asked.socket, workers, path, asked.host, alone=True)
     busy = sum(probe.per_worker.values())
     return max(0.0, (peak.most - rest) / busy) if busy else 0.0
 

@@ -24,7 +24,10 @@ from . import procfs
 READS = {"x86_64": {0, 45, 47}, "aarch64": {63, 207, 212}}
 HELD = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nX-Held: "
 RELEASE = b"released\r\n\r\n"
-RESTLESS_SECONDS = 1.0
+# How long the probe may take, and how long it waits each time for workers that have something to do: those that serve
+# others too never rest. Without other traffic they do, however long they wait for a processor on a busy host.
+LIMIT_SECONDS, RESTLESS_SECONDS = 10.0, 1.0
+ALONE_LIMIT_SECONDS, ALONE_RESTLESS_SECONDS = 30.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -122,18 +125,20 @@ def saturate(
     http_path: str = "/",
     host: str = "localhost",
     most: int = 400,
-    limit_seconds: float = 10.0,
+    alone: bool = False,
 ) -> Saturation:
     """Fill the instance that listens at the Unix socket `path` and count what each of `workers` runs at once.
 
-    Holds `most` requests at the most and lasts `limit_seconds` at the most.
+    Holds `most` requests at the most. alone: it serves nobody else; then the probe may take longer.
     """
     began = time.monotonic()
-    deadline = began + limit_seconds
+    deadline = began + (ALONE_LIMIT_SECONDS if alone else LIMIT_SECONDS)
+    restless_seconds = ALONE_RESTLESS_SECONDS if alone else RESTLESS_SECONDS
     unfinished = HELD.format(path=http_path, host=host).encode()
     try:
         with Probe(path, unfinished) as probe:
-            counts = _fill(probe, workers, most, deadline)
+            counts = _fill(probe, workers, most, deadline, restless_seconds)
+            late = not all(map(_is_full, counts.values())) and time.monotonic() > deadline - 2
             per_worker = {pid: found.running for pid, found in counts.items()}
             full = bool(workers) and all(running >= 1 for running in per_worker.values())
             waited, further = _offer(path, unfinished + RELEASE, wait=0.25)
@@ -151,6 +156,8 @@ def saturate(
     elif not full and any(per_worker.values()):
         idle = [str(pid) for pid, running in per_worker.items() if not running]
         error = f"worker {', '.join(idle)} took none of {held} requests"
+    elif late:
+        error = f"not every worker was filled in {deadline - began:.0f} s: the host may be too busy to tell"
     return Saturation(
         bounded=full and waited and finished and not error,
         per_worker=per_worker,
@@ -162,15 +169,21 @@ def saturate(
     )
 
 
-def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> dict[int, Counts]:
+def _is_full(found: Counts) -> bool:
+    return found.accepted > found.running >= 1
+
+
+def _fill(
+    probe: Probe, workers: Sequence[int], most: int, deadline: float, restless_seconds: float
+) -> dict[int, Counts]:
     """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted."""
     counts = dict.fromkeys(workers, Counts())
     idle_rounds = 0
     while time.monotonic() < deadline - 2 and len(probe.connections) < most:
         probe.hold(min(4 * max(len(workers), 1), most - len(probe.connections)))
         before = counts
-        counts = _settle(probe.path, workers, deadline)
-        if all(found.accepted > found.running >= 1 for found in counts.values()):
+        counts = _settle(probe.path, workers, deadline, restless_seconds)
+        if all(map(_is_full, counts.values())):
             break
         # A worker without any bound accepts everything and runs none of it in a thread.
         if len(probe.connections) >= 24 and not any(found.running for found in counts.values()):
@@ -181,15 +194,15 @@ def _fill(probe: Probe, workers: Sequence[int], most: int, deadline: float) -> d
     return counts
 
 
-def _settle(path: str, workers: Sequence[int], deadline: float) -> dict[int, Counts]:
+def _settle(path: str, workers: Sequence[int], deadline: float, restless_seconds: float) -> dict[int, Counts]:
     """Counts once they have stayed the same for a moment in which no worker had anything to do.
 
     Threads start one after another, and where processors are short, or the limit of processors is reached, each waits
-    for its turn. Workers that also serve others never rest, so that is awaited for a second only.
+    for its turn: that is awaited for `restless_seconds`.
     """
     last: dict[int, Counts] = {}
     same = 0
-    patience = min(time.monotonic() + RESTLESS_SECONDS, deadline - 1)
+    patience = min(time.monotonic() + restless_seconds, deadline - 1)
     while time.monotonic() < deadline - 1:
         counts = {pid: count(pid, path) for pid in workers}
         restless = any(found.restless for found in counts.values()) and time.monotonic() < patience

@@ -113,7 +113,7 @@ def examine(
         )
     else:
         observation = _observe(desired, examined, wait_seconds)
-        mismatches += _compare_instance(desired, observation, examined, state, saturate)
+        mismatches += _compare_instance(desired, observation, examined, state, saturate, alone=colour is not None)
         if colour is None:
             mismatches += _compare_front_door(desired, observation, examined, state)
     if colour is None:
@@ -254,7 +254,12 @@ def _observe(desired: Mapping[str, Any], colour: str, wait_seconds: float) -> ob
 
 
 def _compare_instance(
-    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State, saturate: bool
+    desired: Mapping[str, Any],
+    observation: observe.Observation,
+    colour: str,
+    state: State,
+    saturate: bool,
+    alone: bool,
 ) -> list[Mismatch]:
     state.details["instance"] = observation.to_dict()
     installation = containers.Installation.of(desired)
@@ -288,7 +293,7 @@ def _compare_instance(
     }
     state.evidence = [facts["worker_class"].source, f"{len(observation.workers)} workers in /proc"]
     if saturate and not mismatches:
-        mismatches += _compare_saturation(desired, observation, colour, state)
+        mismatches += _compare_saturation(desired, observation, colour, state, alone)
         state.proof = {**_identity(observation), "saturation": state.evidence[-1]}
     elif proved := _proved_before(str(desired["service"]), colour, observation):
         state.evidence.append(f"{proved} before the switch")
@@ -416,7 +421,7 @@ def _compare_answer(desired: Mapping[str, Any], observation: observe.Observation
 
 
 def _compare_saturation(
-    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State
+    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State, alone: bool
 ) -> list[Mismatch]:
     model = desired["model"]
     result = saturation.saturate(
@@ -425,6 +430,7 @@ def _compare_saturation(
         desired["front_door"]["health_path"],
         desired["front_door"]["health_host"],
         most=4 * model["workers"] * (model["threads"] or 1) + 40,
+        alone=alone,
     )
     state.details["saturation"] = result.to_dict()
     counts = "+".join(str(count) for count in result.per_worker.values())
