@@ -108,6 +108,7 @@ mutants: lab-up ## Inject every fault into healthy hosts, and print which were c
 
 chaos: staging ## Break what a host needs while it serves, and print what clients saw and what was lost
 	pytest tests/chaos tests/lab -m 'fault or chaos' --verbose
+	$(MAKE) --no-print-directory test-proxy PYTEST_ADDOPTS='-m fault'
 
 zero-loss: staging ## Change hosts under clients that read, write and download; print what was lost
 	$(with_helpers) tools/zero_loss.py $(ARGS)

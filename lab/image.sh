@@ -15,6 +15,7 @@ packages=(
   haproxy              # admission
   postgresql redis-server  # the data host; stopped everywhere else
   nginx                # the proxy at the edge; stopped everywhere else
+  libfaketime          # a host whose clock jumps, without the others'
   "${@:2}"
 )
 include=$(IFS=, && echo "${packages[*]}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 
 import client
 import pytest
@@ -172,3 +176,66 @@ def test_a_host_survives_a_reboot(
                *("ServerDisconnectedError", "ConnectionResetError", "TimeoutError")}  # fmt: skip
     assert {kind for kinds in failures.values() for kind in kinds} <= allowed
     assert (api.live() != live) == other_colour
+
+
+# Time since boot goes on, as it does where a clock is set; a change is seen at once, and files keep their dates.
+CLOCK = (
+    "LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1) "
+    "FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1 NO_FAKE_STAT=1"
+)
+# libfaketime and Debian's HAProxy wait for each other for ever, so HAProxy alone goes on by the machine's clock.
+HAPROXY_WITHOUT_IT = """
+cp /usr/sbin/haproxy /usr/local/sbin/haproxy-without-libfaketime
+printf '#!/bin/sh\\nunset LD_PRELOAD\\nexec /usr/local/sbin/haproxy-without-libfaketime "$@"\\n' >/run/haproxy-wrapper
+chmod 755 /run/haproxy-wrapper && mount --bind /run/haproxy-wrapper /usr/sbin/haproxy
+"""
+RESTART = "systemctl restart systemd-journald; plane-process-model rotate $SERVICE >/dev/null"
+
+
+def set_clock(api: Host, offset: str) -> None:
+    api.run(f"echo {offset} >/etc/faketimerc")
+
+
+def seconds_ahead(api: Host) -> float:
+    """How far gunicorn's clock is ahead of this machine's, by the Date of an answer."""
+    with urllib.request.urlopen(f"http://{api.address}:{PORT}/", timeout=20) as answer:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
+
+
+@pytest.fixture
+def clock(api: Host) -> Iterator[None]:
+    """gunicorn, the journal and each command read a clock of the host's own: the lab's hosts share the machine's."""
+    set_clock(api, "+0")
+    api.run(f"set -e; {HAPROXY_WITHOUT_IT} systemctl set-environment {CLOCK}")
+    api.run(on_live_colour(api, RESTART))
+    yield
+    names = " ".join(re.findall(r"[A-Z_]+(?==)", CLOCK))
+    api.run(f"systemctl unset-environment {names}; umount /usr/sbin/haproxy; rm /etc/faketimerc")
+    api.run(on_live_colour(api, f"{RESTART}; systemctl restart plane-admission"))
+    api.run("rm /usr/local/sbin/haproxy-without-libfaketime")
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_host_survives_a_jump_of_its_clock(
+    hours: int, clock: None, api: Host, data1: Host, record_property: Callable[[str, object], None]
+) -> None:
+    """There and back again; meanwhile its processes are replaced, and verified, by a clock that is wrong."""
+
+    def jump(to: int) -> None:
+        set_clock(api, f"{to:+}h")
+        wait_for(lambda: abs(seconds_ahead(api) - to * 3600) < 600)
+        api.run(on_live_colour(api, "ask 20"))
+
+    def fault() -> str:
+        jump(hours)
+        said = api.run(f"export {CLOCK}; {STATUS} 2>&1 || true")
+        api.run(on_live_colour(api, f"export {CLOCK}; plane-process-model rotate $SERVICE"))
+        return said
+
+    said, failures = under_clients(api, data1, fault, lambda: jump(0))
+    record_property("fault", f"the clock jumps two hours {'ahead' if hours > 0 else 'back'}, and returns")
+    record_property("clients", summary(failures))
+    record_property("said", "all as it should be")
+    record_property("recovered", "nothing to recover")
+    assert "mismatch(es)" not in said
+    assert set().union(*failures.values()) == set()

@@ -425,6 +425,12 @@ def test_tls_and_http2_with_a_certificate(with_tls: None, edge: Host, data1: Hos
     assert {"certificate until 2099-12-31", "HTTP/2"} <= set(verdict(edge)["evidence"])
 
 
+@pytest.mark.fault(
+    "the certificate of the edge expires",
+    said="the certificate that nginx serves expired on its day: renew it",
+    clients="refused by each client's own check, until it is renewed",
+    recovered="a new file, and a reload of nginx",
+)
 def test_a_certificate_that_was_renewed_or_has_expired_is_named(with_tls: None, edge: Host) -> None:
     make_certificate(edge, "20240101000000Z", "20240201000000Z")
     assert verify(edge.name, **TLS).returncode != 0
@@ -432,6 +438,11 @@ def test_a_certificate_that_was_renewed_or_has_expired_is_named(with_tls: None, 
     assert site(edge.name, **TLS).returncode != 0
     assert f"the certificate that nginx serves, {CERTIFICATE}, expired on 2024-02-01" in said(edge)
     assert len(verdict(edge)["mismatches"]) == 1, "it is served now"
+    checks = f"curl -s -o /dev/null --cacert {CERTIFICATE} --connect-to ::{edge.address}: https://plane.example/"
+    assert "certificate has expired" in edge.run(f"{checks} -S 2>&1", check=False)
+    make_certificate(edge, "20250101000000Z", "20991231000000Z")
+    edge.run(f"systemctl reload nginx; until {checks}; do sleep 0.1; done")
+    succeeded(verify(edge.name, **TLS))
 
 
 def test_a_configuration_that_nginx_refuses_does_not_go_live(with_tls: None, edge: Host) -> None:
