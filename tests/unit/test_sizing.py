@@ -135,8 +135,8 @@ def test_the_fewest_slots_for_a_wait() -> None:
         ),
         (lambda: Model(workers=2, threads=8, heavy_payloads={5: 0.5}), "heavy_payloads' shares sum up to 0.5"),
         (lambda: Model(workers=2, threads=8, heavy_payloads={}), "heavy_payloads is empty"),
-        (lambda: Coefficients("x", 0, 2, 1, 0, 0, 0, 0, 0, 0), "cold is 2. Allowed: at most warm, 1"),
-        (lambda: Coefficients("x", 0, 1, 1, 0, 0, 0, math.nan, 0, 0), "copies is nan"),
+        (lambda: Coefficients("x", 0, 2, 1, 0, 0, 0, 0, 0, 0, 0), "cold is 2. Allowed: at most warm, 1"),
+        (lambda: Coefficients("x", 0, 1, 1, 0, 0, 0, math.nan, 0, 0, 0), "copies is nan"),
         (lambda: budget_per_request(0, PROPOSED, MEASURED), "limit is 0"),
         (lambda: database_connections(PROPOSED, 2, changing=3), "changing is 3. Allowed: a whole number from 0 to 2"),
         (lambda: waiting(-1, 0.1, 2), "rate is -1. Allowed: a number from 0"),
@@ -159,7 +159,8 @@ MODELS = st.builds(
 SIZES = st.floats(0, 2**30)
 COSTS = st.builds(
     lambda master, warm, cold, shared, *others: Coefficients("any", master, cold * warm, warm, shared * warm, *others),
-    SIZES, SIZES, st.floats(0, 1), st.floats(0, 1), SIZES, SIZES, st.floats(0, 20), st.floats(0, 20), SIZES,
+    SIZES, SIZES, st.floats(0, 1), st.floats(0, 1), SIZES, SIZES, st.floats(0, 20), st.floats(0, 20), st.floats(0, 64),
+    SIZES,
 )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def test_more_slots_never_make_anybody_wait_longer(rate: float, seconds: float, 
 
 def test_preload_counts_what_is_shared_once() -> None:
     costs = Coefficients(
-        "x", master=1, cold=4, warm=4, shared=3, thread=0, request=0, copies=0, transient=0, allocator=0
+        "x", master=1, cold=4, warm=4, shared=3, thread=0, request=0, copies=0, transient=0, at_once=0, allocator=0
     )
     assert at_rest(Model(workers=2, threads=1), costs, 4) == 9
     assert at_rest(Model(workers=2, threads=1, preload=True), costs, 4) == 6

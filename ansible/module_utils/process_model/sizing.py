@@ -52,8 +52,9 @@ class Coefficients:
 
     master: gunicorn's master. cold: a worker that was started; warm: after its first requests. shared: of each worker,
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
-    request: a busy request beside its payload. copies: bytes held for each byte of the payload. transient: the same,
-    but of one request at a time: the peaks of answers that are put together seldom meet, even those of two workers.
+    request: a busy request beside its payload. copies: bytes held for each byte of the payload, until it is read.
+    transient: the same, more, while the answer is put together; at_once: for so many requests at the most, whatever the
+    number of slots, as the others are there already or still wait for a processor or for the database.
     allocator: what the allocator keeps, once for the instance.
     """
 
@@ -66,6 +67,7 @@ class Coefficients:
     request: float
     copies: float
     transient: float
+    at_once: float
     allocator: float
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ PROPOSAL = Coefficients(
     request=0,
     copies=2,
     transient=0,
+    at_once=0,
     allocator=120 * MIB,
 )
 # Real Plane, community backend of 2026-05 on its own pins (docs/proposal.md, figures 4 and 5): two warm workers 287 MB,
@@ -104,6 +107,7 @@ MEASURED = Coefficients(
     request=1.5 * MIB,
     copies=6.5,
     transient=0,
+    at_once=0,
     allocator=0,
 )
 
@@ -182,7 +186,7 @@ def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
     """What requests add where every slot is busy, those of heavy routes with `heavy_payload` each."""
     heavy = model.bounded_heavy_slots
     payloads = heavy * heavy_payload + (model.all_slots - heavy) * model.payload
-    put_together = min(heavy, 1) * heavy_payload
+    put_together = min(heavy, costs.at_once) * heavy_payload
     each = model.all_slots * (costs.thread + costs.request)
     return each + costs.copies * payloads + costs.transient * put_together + costs.allocator
 
