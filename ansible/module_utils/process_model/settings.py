@@ -365,7 +365,7 @@ class Checker:
         if needed > MOST_FILES:
             self.refuse(
                 f"{service}_slots",
-                f"so few that a worker which gets the requests of all opens {MOST_FILES:,} files at most, not {needed:,}",
+                f"so few that a worker which gets the requests of all opens {MOST_FILES:,} files at most: {needed:,}",
                 f"{slots} slots",
             )
 
