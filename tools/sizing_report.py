@@ -327,7 +327,8 @@ def cost_lines(found: Sequence[Site]) -> list[str]:
     return [
         f"{site.runtime}, {name}: master {mib(costs.master)} MiB, worker {mib(costs.warm)} MiB warm, "
         f"{mib(costs.shared)} of it shared; a request {costs.request / sizing.MIB:.1f} MiB and {costs.copies:.2f} × "
-        f"its payload, {costs.transient:.2f} × more while it is put together, {costs.at_once:.1f} of them at once"
+        f"its payload, {costs.transient:.2f} × more while it is put together, {costs.at_once:.1f} of {costs.asked} at "
+        "once"
         for site in found
         for name, costs in site.costs.items()
     ]

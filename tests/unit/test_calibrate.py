@@ -34,6 +34,7 @@ def test_a_small_and_a_large_answer_tell_all_that_a_request_takes() -> None:
     assert found.copies == pytest.approx(3)
     assert found.transient == pytest.approx(3.5)
     assert found.at_once == pytest.approx(5)
+    assert found.asked == 16
 
 
 def test_one_size_is_all_payload() -> None:
@@ -54,7 +55,7 @@ def test_a_peak_without_more_than_one_that_is_put_together_counts_that_one() -> 
 
 
 def test_answers_without_a_body_take_what_they_take() -> None:
-    assert fit_requests([endpoint(0, 100, 300, 300, 3)], thread=0) == PerRequest(100, 0, 0, 0)
+    assert fit_requests([endpoint(0, 100, 300, 300, 3)], thread=0) == PerRequest(100, 0, 0, 1, 1)
 
 
 def test_only_answers_that_had_begun_share_what_was_held() -> None:

@@ -97,7 +97,7 @@ def test_live_workers_count_as_they_are_here() -> None:
 
 def test_measurements_of_the_inventory_win_over_real_planes() -> None:
     own = {"source": "measured on staging-api1", "master": 0, "cold": 0, "warm": 500 * MIB, "shared": 0, "thread": 0,
-           "request": 0, "copies": 1, "transient": 0, "at_once": 0, "allocator": 0}  # fmt: skip
+           "request": 0, "copies": 1, "transient": 0, "at_once": 1, "asked": 1, "allocator": 0}  # fmt: skip
     (risk,) = memory(memory=GIB, measurements=own, change="stop-first")
     assert "take 1,000 MiB" in risk.message
     assert "measured on staging-api1" in risk.message

@@ -124,7 +124,7 @@ class Calibration:
             f"{costs.warm / MIB:,.0f} warm, {costs.shared / MIB:,.0f} of it shared",
             f"a busy thread: {costs.thread / KIB:,.0f} KiB",
             f"a request: {costs.request / KIB:,.0f} KiB, and {costs.copies:.1f} times its payload",
-            f"while its answer is put together: {costs.transient:.1f} times more, {costs.at_once:.1f} of them at once",
+            f"while it is put together: {costs.transient:.1f} times more, {costs.at_once:.1f} of {costs.asked} at once",
             f"growth: {growing.bytes_per_request:,.0f} ± {growing.margin:,.0f} bytes each, over {growing.requests}",
             *report.columns(table),
         ]
@@ -141,6 +141,7 @@ class PerRequest:
     copies: float
     transient: float
     at_once: float
+    asked: int
 
 
 def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
@@ -154,7 +155,7 @@ def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
     large = max(endpoints, key=lambda found: found.payload)
     request = max(0.0, small.together / small.begun - thread) if small is not large else 0.0
     if large.payload == 0:
-        return PerRequest(max(0.0, large.together / large.begun - thread), 0.0, 0.0, 0.0)
+        return PerRequest(max(0.0, large.together / large.begun - thread), 0.0, 0.0, 1.0, 1)
 
     def payloads(held: float, requests: int) -> float:
         return max(0.0, held - requests * (thread + request)) / large.payload
@@ -164,8 +165,8 @@ def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
     more = max(0.0, payloads(large.together, large.begun) - large.begun * copies)
     if transient == 0:
         # Where one alone takes no more than one that waits, the peak of many is their own.
-        return PerRequest(request, copies + more / large.begun, 0.0, 0.0)
-    return PerRequest(request, copies, transient, min(max(more / transient, 1.0), float(large.begun)))
+        return PerRequest(request, copies + more / large.begun, 0.0, 1.0, 1)
+    return PerRequest(request, copies, transient, min(max(more / transient, 1.0), float(large.begun)), large.begun)
 
 
 def growth(samples: Sequence[float], step: int) -> Growth:
@@ -386,6 +387,7 @@ def calibrate(
             copies=each.copies,
             transient=each.transient,
             at_once=each.at_once,
+            asked=each.asked,
             allocator=0,
         ),
         kept,
