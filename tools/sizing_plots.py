@@ -48,27 +48,27 @@ def predicted(points: Sequence[Mapping[str, Any]], tolerance: float) -> Any:
                 color=COLOURS[point["worker_class"]], markerfacecolor=face,
             )  # fmt: skip
         for name, colour in COLOURS.items():
-            axes.plot([], [], "o", color=colour, label=name)
+            axes.fill_between([], [], color=colour, label=name)
         for size in sorted({point["payload"] for point in mine}):
             axes.plot([], [], MARKS.get(size, "o"), color="#555555", linestyle="none", label=f"{size} MB each")
         axes.plot([], [], "o", color="#555555", markerfacecolor="none", label="slots of heavy routes only")
-        axes.set(
-            xscale="log", yscale="log", xlim=ends, ylim=ends, title=f"{runtime}: {len(mine)} instances, slots busy"
-        )
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, title=f"{runtime}: slots busy, {len(mine)} times")
         axes.set(xlabel="observed peak of the control group, MiB", ylabel="predicted peak, MiB")
         ticks = [tick for tick in TICKS if ends[0] <= tick <= ends[1]]
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_ticks(ticks)
             axis.set_ticks([], minor=True)
             axis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
-        axes.legend(loc="upper left")
         axes.grid(True, linewidth=0.3)
+        if runtime == runtimes[0]:
+            axes.legend(loc="upper left")
     return figure
 
 
 def concurrency(crowds: Sequence[Mapping[str, Any]]) -> Any:
     """Memory of each class against the clients that ask at once."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.subplots()
@@ -79,6 +79,8 @@ def concurrency(crowds: Sequence[Mapping[str, Any]]) -> Any:
         after = [crowd["after"] / MIB for crowd in mine]
         axes.plot(clients, after, "o:", color=colour, label=f"{name}, held afterwards")
     axes.set(xlabel="clients that ask for 5 MB at once", ylabel="memory of the control group, MiB", ylim=(0, None))
+    axes.set_xticks(sorted({crowd["clients"] for crowd in crowds}))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
     axes.set_title("Memory against concurrency, 2 workers, no admission in front")
     axes.legend()
     axes.grid(True, linewidth=0.3)
