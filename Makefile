@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy test-gate bake bake-error-rates matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -74,12 +74,18 @@ matrix: lab-up ## Every way that Plane is run, one after the other: test-molecul
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
 
+# Not part of `make test`, for its time.
+test-gate: setup ## The gate against a real Prometheus with four days of each scenario; not part of make test
+	@tools/setup.sh plots
+	@tools/setup.sh prometheus
+	PATH=$$PATH:$(CURDIR)/build/prometheus/usr/bin pytest tests/gate --verbose
+
 lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy tests/gate molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
@@ -123,6 +129,15 @@ sizing-report: staging ## Predicted memory against what real processes take; lim
 calibrate: ## Measure what a host's release takes, for the calculator: make calibrate HOST=staging-api1 REQUESTS=file.json
 	@tools/setup.sh venv
 	ansible-playbook ansible/playbooks/calibrate.yml -l $(or $(HOST),staging-api1) -e calibration_requests=$(abspath $(or $(REQUESTS),lab/requests.json))
+
+bake: ## Judge what an environment runs against what it ran before the switch: make bake ENV=staging
+	@tools/setup.sh venv
+	@tools/setup.sh plots
+	@$(with_helpers) tools/bake.py $(or $(ENV),staging) $(ARGS)
+
+bake-error-rates: ## How often the gate is wrong, over many made-up histories whose truth is known
+	@tools/setup.sh venv
+	@$(with_helpers) tools/bake_error_rates.py $(ARGS)
 
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
