@@ -21,7 +21,7 @@ DAY = 86_400.0
 BLOCKS = 48
 # Of each end of an interval: one in a hundred passes wrongly at the margin, and as many fail. The nominal value is
 # higher, as two days hold few independent values: `make bake-error-rates` says what it comes to.
-CONFIDENCE = 0.995
+CONFIDENCE = 0.997
 # Pairs of blocks below which nothing is said about a level.
 FEWEST_PAIRS = 24
 # The busiest share of the blocks is judged by itself too: what is wrong only then drowns in the rest of the day. A

@@ -196,6 +196,23 @@ def differences(gate: Record, identity: Mapping[str, Mapping[str, Any]], built_f
     return found
 
 
+def allowed(
+    order: Sequence[str],
+    environment: str,
+    records: Mapping[str, Sequence[Record]],
+    now: datetime,
+    validity_hours: float,
+    identity: Mapping[str, Mapping[str, Any]] | None,
+    built_from: str = "",
+) -> Answer:
+    """`may_promote`, and where it is known what is to be deployed, whether that is what was judged."""
+    answer = may_promote(order, environment, records, now, validity_hours)
+    gate = gate_of(records.get(before(order, environment) or "", []))
+    if answer.refused or identity is None or gate is None:
+        return answer
+    return Answer(differences(gate, identity, built_from), answer.rests_on)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One line of the pipeline: what is known of an environment, and what comes next there."""
