@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy test-gate bake status bake-error-rates matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy test-gate bake advise status bake-error-rates matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -134,6 +134,10 @@ bake: ## Judge what an environment runs against what it ran before the switch: m
 	@tools/setup.sh venv
 	@tools/setup.sh plots
 	@$(with_helpers) tools/bake.py $(or $(ENV),staging) $(ARGS)
+
+advise: ## Keep, or more threads, workers, hosts or memory, from metrics and the calculator: make advise ENV=staging
+	@tools/setup.sh venv
+	@$(with_helpers) tools/advise.py $(or $(ENV),staging) $(ARGS)
 
 status: ## Every environment at a glance: what was promoted to it, its gate, what comes next
 	@tools/setup.sh venv

@@ -30,8 +30,6 @@ from prometheus import Prometheus, PrometheusError
 
 REPORTS = environments.ROOT / "build" / "reports"
 STATUS = {bake.PASS: 0, bake.FAIL: 1, bake.INCONCLUSIVE: 3}
-# Of Prometheus on the host of the group plane_monitoring.
-PORT = 9090
 
 
 @dataclass(frozen=True)
@@ -55,20 +53,6 @@ def rules_of(environment: environments.Environment) -> bake.Rules:
         margins,
         environment.number("plane_release_gate_load", 0.01),
         int(environment.number("plane_release_gate_requests", 1)),
-    )
-
-
-def address_of(environment: environments.Environment, given: str | None) -> str:
-    """Where this environment's Prometheus listens. Raises SettingsError where nothing says so."""
-    said = given or environment.variables.get("plane_release_gate_prometheus")
-    if said:
-        return str(said)
-    for host in environment.groups.get("plane_monitoring", []):
-        if host in environment.addresses:
-            return f"http://{environment.addresses[host]}:{PORT}"
-    raise environments.SettingsError(
-        f"plane_release_gate_prometheus is not set, and {environment.inventory} has no host in plane_monitoring: say "
-        "where Prometheus listens, for example http://host:9090"
     )
 
 
@@ -224,7 +208,7 @@ def main() -> None:
     try:
         environment = environments.read(given.inventory or environments.ROOT / "inventories" / given.environment)
         hours = given.hours or environment.number("plane_release_gate_hours", 0.1)
-        prometheus = Prometheus(address_of(environment, given.prometheus))
+        prometheus = Prometheus(environments.prometheus_of(environment, given.prometheus))
         end = given.until.timestamp() if given.until else time.time()
         chosen = [name for name in environment.services if not given.service or name in given.service]
         services = {

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROLES = ROOT / "ansible" / "roles"
 SERVICES = {"plane_api": "plane-api", "plane_graphql": "plane-graphql"}
 VAULT = "vault.yml"
+# Of Prometheus on the host of the group plane_monitoring.
+PROMETHEUS_PORT = 9090
 
 
 class SettingsError(ValueError):
@@ -79,3 +81,17 @@ def read(inventory: Path) -> Environment:
             if own and "ansible_host" in own:
                 addresses[host] = str(own["ansible_host"])
     return Environment(str(variables.get("plane_environment")), inventory, groups, addresses, variables)
+
+
+def prometheus_of(environment: Environment, given: str | None) -> str:
+    """Where this environment's Prometheus listens. Raises SettingsError where nothing says so."""
+    said = given or environment.variables.get("plane_release_gate_prometheus")
+    if said:
+        return str(said)
+    for host in environment.groups.get("plane_monitoring", []):
+        if host in environment.addresses:
+            return f"http://{environment.addresses[host]}:{PROMETHEUS_PORT}"
+    raise SettingsError(
+        f"plane_release_gate_prometheus is not set, and {environment.inventory} has no host in plane_monitoring: say "
+        "where Prometheus listens, for example http://host:9090"
+    )
