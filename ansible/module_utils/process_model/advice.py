@@ -36,9 +36,9 @@ KEEP, THREADS, WORKERS, HOSTS, MEMORY, FEWER = (
 class Observed:
     """One service at its peak. Sizes in bytes, times in seconds; memory and processors of the busiest host.
 
-    rate: requests a second of all hosts, without the heavy routes. held: how long each holds its slot. slots: for them,
-    of one host. waited: 99 of 100 waited no longer. processors: share of the limit that is used. disk: share of the time
-    that processors wait for disks. cpu_limit: processors of one host.
+    rate: requests a second of all hosts, without the heavy routes. held: how long each holds its slot. slots: for
+    them, of one host. waited: 99 of 100 waited no longer. processors: share of the limit that is used. disk: share of
+    the time that processors wait for disks. cpu_limit: processors of one host.
     """
 
     worker_class: str
