@@ -23,7 +23,18 @@ from typing import Any
 
 import bake_plots
 import environments
-from observed_history import FINEST, Coverage, Switch, Times, coverage, doubts_about, find_switch, plan, read_blocks
+from observed_history import (
+    FINEST,
+    Coverage,
+    Switch,
+    Times,
+    block_of,
+    coverage,
+    doubts_about,
+    find_switch,
+    plan,
+    read_blocks,
+)
 from process_model import bake, promotion
 from process_model.report import columns
 from prometheus import Prometheus, PrometheusError
@@ -61,8 +72,7 @@ def judge_service(
 ) -> Service:
     """Raises PrometheusError."""
     hosts = environment.services[service]
-    block = seconds / bake.BLOCKS
-    step = max(FINEST, round(block / 12))
+    step = max(FINEST, round(block_of(seconds)[0] / 12))
     switch = find_switch(prometheus, environment.name, service, end, step)
     if not switch.running:
         reasons = [f"Prometheus knows nothing of {service} in {environment.name}"]

@@ -6,16 +6,19 @@ Names of metrics are those of ansible/vars/metrics.yml.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from process_model.bake import BLOCKS, DAY, QUANTILES, Block
+from process_model.bake import BLOCKS, DAY, FEWEST_PAIRS, QUANTILES, Block
 from prometheus import MOST_POINTS, Prometheus, Series
 
 # How far back the switch is looked for: Prometheus's own default of what it keeps.
 LOOK_BACK = 15 * DAY
 # The shortest time that is told apart: two scrapes.
 FINEST = 30.0
+# A window is cut into as many blocks as two days have hours, unless they would be shorter than this.
+SHORTEST_BLOCK = 60.0
 # Reasons for which a worker ends as it should; every other one was not asked for.
 ASKED_FOR = {"recycled"}
 
@@ -120,13 +123,21 @@ def runs(series: Iterable[Series]) -> list[tuple[float, Identity]]:
     return found
 
 
+def block_of(seconds: float) -> tuple[float, int]:
+    """Length of a block and how many a window of so many seconds has. Raises ValueError for one that is too short."""
+    blocks = BLOCKS if seconds / BLOCKS >= SHORTEST_BLOCK else FEWEST_PAIRS
+    if seconds / blocks < FINEST:
+        raise ValueError(f"{seconds / 60:g} minutes are too few to judge; at least {blocks * FINEST / 60:g} are needed")
+    return seconds / blocks, blocks
+
+
 def plan(switch: Switch, end: float, seconds: float, step: float) -> Times:
     """The window that ends at `end`, and the stretch of the same length before the first host was switched."""
-    block = seconds / BLOCKS
+    block, blocks = block_of(seconds)
     away = end - (switch.first - step)
     if seconds >= DAY:
         away = math.ceil(away / DAY) * DAY
-    return Times(before=end - away - seconds, after=end - seconds, block=block)
+    return Times(before=end - away - seconds, after=end - seconds, block=block, blocks=blocks)
 
 
 def doubts_about(switch: Switch, times: Times, hosts: Sequence[str], step: float) -> list[str]:
@@ -233,7 +244,8 @@ def coverage(prometheus: Prometheus, environment: str, hosts: Sequence[str], tim
         )
         for start, end in ((times.before, times.before_end), (times.after, times.end))
     ]
-    usual = max((value for found in arrived for each in found for value in each.points.values()), default=0.0)
+    counts_seen = [value for found in arrived for each in found for value in each.points.values() if value]
+    usual = statistics.median(counts_seen) if counts_seen else 0.0
     targets = {(each.labels["instance"], each.labels["job"]) for found in arrived for each in found}
     doubts = [f"{host} is not scraped" for host in hosts if host not in {name for name, _ in targets}]
     for start, found in zip((times.before, times.after), arrived):
@@ -248,13 +260,15 @@ def coverage(prometheus: Prometheus, environment: str, hosts: Sequence[str], tim
             min((per_target.get(target, nothing)[number] for target in targets), default=0.0)
             for number in range(times.blocks)
         ]
-        shares.append([count / usual if usual else 0.0 for count in fewest])
-    return Coverage(shares[0], shares[1], doubts + restarts_of_observers(prometheus, environment, times))
+        # One scrape more or less falls into a block by chance.
+        shares.append([min(1.0, (count + 1) / usual) if usual and count else 0.0 for count in fewest])
+    return Coverage(shares[0], shares[1], doubts + restarts_of_observers(prometheus, environment, hosts, times))
 
 
-def restarts_of_observers(prometheus: Prometheus, environment: str, times: Times) -> list[str]:
+def restarts_of_observers(prometheus: Prometheus, environment: str, hosts: Sequence[str], times: Times) -> list[str]:
     own = 'process_start_time_seconds{job="prometheus"}'
-    theirs = f'process_start_time_seconds{{environment="{environment}",job!="prometheus"}}'
+    where = f'environment="{environment}",instance=~"{"|".join(hosts)}",job!="prometheus"'
+    theirs = f"process_start_time_seconds{{{where}}}"
     length = times.blocks * times.block
     doubts = []
     for end, when in ((times.before_end, "before the switch"), (times.end, "in the window")):
