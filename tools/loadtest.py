@@ -208,8 +208,8 @@ def main() -> None:
     parser.add_argument("environment")
     parser.add_argument("--inventory", type=Path, help="default: inventories/<environment>")
     parser.add_argument("--mix", type=Path, default=MIX)
-    parser.add_argument("--seconds", type=float, help="of each host, or of each turn (default: the mix's)")
-    parser.add_argument("--users", type=int, help="default: the mix's")
+    parser.add_argument("--seconds", type=float, help="of the test, or of each turn (default: the mix's)")
+    parser.add_argument("--users", type=int, help="of all hosts, beside those who come in bursts (default: the mix's)")
     parser.add_argument("--side-by-side", action="store_true", help="gthread and uvicorn on two hosts, in turns")
     parser.add_argument("--production", action="store_true", help="load an environment that real users use")
     given = parser.parse_args()
@@ -235,9 +235,8 @@ def main() -> None:
     seconds, users = given.seconds or mix["seconds"], given.users or mix["users"]
     asked_graphql = next(iter(graphql.values()), None)
 
-    def turn(target: str, base: str) -> None:
-        run = Run(mix, target, began, answers, servers.setdefault(target, set()))
-        load(run, base, None if given.side_by_side else asked_graphql, seconds, users)
+    def turn(target: str, base: str, users: int, graphql: str | None = None) -> None:
+        load(Run(mix, target, began, answers, servers.setdefault(target, set())), base, graphql, seconds, users)
 
     if given.side_by_side:
         pair = dict(zip(load_page.CLASSES, list(rest.items())))
@@ -246,13 +245,19 @@ def main() -> None:
                 converge(host, environment, name)
             for _ in range(TURNS):
                 for name, (_, base) in pair.items():
-                    turn(name, base)
+                    turn(name, base, users)
         finally:
             for host, _ in pair.values():
                 converge(host, environment, None)
     else:
-        for host, base in rest.items():
-            turn(host, base)
+        # All hosts at once, as a load balancer would; who asks GraphQL is there once.
+        each = max(1, users // len(rest))
+        first = next(iter(rest), None)
+        at_once = [
+            gevent.spawn(turn, host, base, each, asked_graphql if host == first else None)
+            for host, base in rest.items()
+        ]
+        gevent.joinall(at_once, raise_error=True)
     found = load_verdict.summaries(answers)
     pages = {request["name"] for request in [*mix["mix"], mix["burst"]["request"]] if "bytes" in request}
     wanted = {request["name"] for request in [*mix["mix"], mix["burst"]["request"]]}
