@@ -7,6 +7,7 @@
     plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
     plane-process-model calibrate SERVICE FILE          what the live colour's release takes, for the calculator
     plane-process-model signals [--seconds N]           memory and queue times, as CloudWatch takes them
+    plane-process-model metrics [--file FILE]           what runs, as numbers for Prometheus
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -34,6 +35,7 @@ from . import (
     colours,
     containers,
     lock,
+    metrics,
     report,
     rotation,
     signals,
@@ -339,6 +341,17 @@ def signals_of(service: str, seconds: float) -> list[dict[str, Any]]:
     return signals.read(str(wanted.get("environment", "")), service, seconds)
 
 
+def measured() -> str:
+    """What runs of every service that has a live colour, as text for Prometheus."""
+    wanted = {}
+    for service in services():
+        live = colours.live_colour(service)
+        desired = desired_of(service, live) if live else None
+        if live and desired:
+            wanted[service] = (live, desired)
+    return metrics.collect(wanted)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="plane-process-model", description=__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
@@ -357,6 +370,8 @@ def parser() -> argparse.ArgumentParser:
     sizes.add_argument("--worker-class", choices=["gthread", "uvicorn"], help="other than the live colour's")
     fullness = commands.add_parser("signals", help="memory and queue times of every service, as CloudWatch takes them")
     fullness.add_argument("--seconds", type=float, default=60, help="how far back the queue is looked at; default 60")
+    numbers = commands.add_parser("metrics", help="what runs, as numbers for Prometheus")
+    numbers.add_argument("--file", type=Path, help="where they are written, in one step; default: printed")
     commands.add_parser("status", help="what runs, compared with what it was deployed as")
     rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
     rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
@@ -388,6 +403,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "signals":
         found = [each for service in known for each in signals_of(service, given.seconds)]
         say(json.dumps(found))
+        return 0
+    if given.command == "metrics":
+        text = measured()
+        if given.file:
+            metrics.put(given.file, text, 0o644)
+        else:
+            print(text, end="")
         return 0
     asked = [given.service] if given.command in ("switch", "rotate", "audit", "calibrate") else given.services or known
     unknown = [service for service in asked if service not in known]
