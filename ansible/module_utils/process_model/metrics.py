@@ -253,15 +253,15 @@ def database_port(url: str) -> int:
         return DATABASE_PORT
 
 
-def slice_of(service: str) -> dict[str, float]:
-    """memory and limit in bytes, cpu in seconds, of the slice that both colours lie in; one that is not set is missing."""
+def whole(service: str, master: int | None) -> dict[str, float]:
+    """Metric -> what both colours take and may take together: of their slice."""
     found = signals.slice_properties(service)
-    cpu = found.get("CPUUsageNSec")
-    return {
-        **{name: value for name, value in (("memory", found.get("MemoryCurrent")), ("limit", found.get("MemoryMax")))
-           if value is not None},
-        **({"cpu": cpu / 1e9} if cpu is not None else {}),
-    }  # fmt: skip
+    numbers = {
+        "plane_service_memory_bytes": found.get("MemoryCurrent"),
+        "plane_service_memory_limit_bytes": found.get("MemoryMax"),
+        "plane_service_cpu_seconds_total": procfs.cpu_seconds_of_group(observe.slice_of(procfs.cgroup_of(master))) if master else None,
+    }
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def samples_of_service(
@@ -284,16 +284,7 @@ def samples_of_service(
         Sample("plane_worker_restarts_total", {**of, "reason": reason}, count)
         for reason, count in remembered.ends[service].items()
     ]
-    whole = slice_of(service)
-    samples += [
-        Sample(name, of, whole[key])
-        for name, key in (
-            ("plane_service_memory_bytes", "memory"),
-            ("plane_service_memory_limit_bytes", "limit"),
-            ("plane_service_cpu_seconds_total", "cpu"),
-        )
-        if key in whole
-    ]
+    samples += [Sample(name, of, number) for name, number in whole(service, serving.master).items()]
     samples += [
         Sample("plane_service_out_of_memory_kills_total", of, sum(found.killed_for_memory for found in instances)),
         Sample("plane_service_database_connections", of, sum(found.database_connections for found in instances)),

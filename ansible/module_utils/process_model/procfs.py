@@ -287,6 +287,18 @@ def peak_of_memory(group: Path) -> int:
     return _number(read(group / "memory.max_usage_in_bytes") or read(group / "memory.peak")) or 0
 
 
+def cpu_seconds_of_group(group: str, root: Path = CGROUP) -> float | None:
+    """What all processes of a control group (a slice's path) have used of processors since it is there; None: unknown.
+
+    Version 2 counts it for every group, also where version 1 holds the controllers; systemd names both alike.
+    """
+    for tree in (root, root / "unified"):
+        match = re.search(r"^usage_usec (\d+)$", read(tree / group.lstrip("/") / "cpu.stat"), re.MULTILINE)
+        if match:
+            return int(match.group(1)) / 1e6
+    return None
+
+
 def _number(text: str) -> int | None:
     word = text.split()[0] if text.split() else ""
     if not word.lstrip("-").isdigit() or int(word) < 0 or int(word) >= NO_LIMIT:

@@ -45,10 +45,10 @@ def numbers_in(properties: str) -> dict[str, int]:
 
 
 def slice_properties(service: str) -> dict[str, int]:
-    """What both colours together take and may take: MemoryCurrent and MemoryMax in bytes, CPUUsageNSec."""
+    """What both colours together take and may take: MemoryCurrent and MemoryMax, in bytes."""
     return numbers_in(
         subprocess.run(
-            ["systemctl", "show", f"{service}.slice", "--property=MemoryCurrent,MemoryMax,CPUUsageNSec"],
+            ["systemctl", "show", f"{service}.slice", "--property=MemoryCurrent,MemoryMax"],
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,233 @@
+"""The dashboard's plots as one HTML page, for whoever has no Grafana: make report
+
+    make report                                             the last hour of the lab's Prometheus
+    make report ARGS='--prometheus http://192.0.2.51:9090 --hours 48 --service plane-api'
+
+Asks Prometheus over its API; the page needs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import io
+import json
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dashboard
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "build" / "reports" / "observability.html"
+POINTS = 240
+# Colours that differ for most of those who see few colours, in a fixed order.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5d5d5d", "#8c564b")
+SCALES = {"bytes": 1 / (1 << 20), "percentunit": 100.0}
+UNITS = {"bytes": "MiB", "percentunit": "%", "s": "s", "reqps": "requests/s", "none": ""}
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1240px; padding: 0 1rem; color: #1b1f24 }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem }
+h3 { font-size: 1rem; margin: 0 } p { margin: .2rem 0 .4rem; color: #57606a }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 1rem }
+.panel { border: 1px solid #d0d7de; border-radius: 6px; padding: .7rem .8rem; overflow-x: auto }
+.wide { grid-column: 1 / -1 } svg { width: 100%; height: auto } table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #d0d7de; white-space: nowrap }
+.bad { color: #b42318; font-weight: 600 } .good { color: #1a7f37; font-weight: 600 }
+"""
+
+Series = tuple[Mapping[str, str], Sequence[tuple[float, float]]]
+
+
+class PrometheusError(Exception):
+    """Prometheus cannot be asked, or did not understand."""
+
+
+def ask(address: str, path: str, **parameters: str) -> Any:
+    """What Prometheus's API answers as `data`. Raises PrometheusError."""
+    url = f"{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+    if not url.startswith(("http://", "https://")):
+        raise PrometheusError(f"{address} is no address of a Prometheus, for example http://192.0.2.51:9090")
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http or https, as was just seen
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as error:
+        raise PrometheusError(f"{address}: {error.read().decode(errors='replace')}") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise PrometheusError(f"{address} does not answer as Prometheus does: {error}") from error
+
+
+def over_time(address: str, expression: str, start: float, end: float) -> list[Series]:
+    """Each series of a query: its labels, and its values with their times. Prometheus's NaN are left out."""
+    step = max(15.0, (end - start) / POINTS)
+    data = ask(address, "query_range", query=expression, start=f"{start:.0f}", end=f"{end:.0f}", step=f"{step:.0f}")
+    found = []
+    for series in data["result"]:
+        values = [(when, float(value)) for when, value in series["values"]]
+        found.append((series["metric"], [(when, value) for when, value in values if value == value]))
+    return [(labels, values) for labels, values in found if values]
+
+
+def now(address: str, expression: str) -> list[Mapping[str, str]]:
+    """The labels of each series that a query has now."""
+    return [series["metric"] for series in ask(address, "query", query=expression)["result"]]
+
+
+def name_of(legend: str, labels: Mapping[str, str]) -> str:
+    """Grafana's `{{label}}`, filled in."""
+    return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), legend).strip()
+
+
+def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, stacked: bool, start: float, end: float,
+         switches: Sequence[float]) -> str:  # fmt: skip
+    """An SVG of named series. switches: times at which traffic was switched."""
+    import matplotlib
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.fonttype"] = "none"  # letters stay letters: small, and found by a search
+    matplotlib.rcParams["svg.hashsalt"] = "plane"
+    scale = SCALES.get(unit, 1.0)
+    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    bottoms: dict[float, float] = {}
+    for index, (name, values) in enumerate(found):
+        times = [datetime.fromtimestamp(when, timezone.utc) for when, _ in values]
+        heights = [value * scale for _, value in values]
+        colour, line = COLOURS[index % len(COLOURS)], ("-", "--", ":")[index // len(COLOURS) % 3]
+        if stacked:
+            below = [bottoms.get(when, 0.0) for when, _ in values]
+            heights = [low + height for low, height in zip(below, heights)]
+            bottoms.update({when: height for (when, _), height in zip(values, heights)})
+            axes.fill_between(times, below, heights, color=colour, alpha=0.35, linewidth=0)  # type: ignore[arg-type]
+        axes.plot(times, heights, line, color=colour, linewidth=1.6, label=name)  # type: ignore[arg-type]
+    for when in switches:
+        axes.axvline(datetime.fromtimestamp(when, timezone.utc), color="#1b1f24", linewidth=0.9, linestyle=":")  # type: ignore[arg-type]
+    axes.set_ylim(bottom=0)
+    if axes.get_ylim()[1] < 1e-6 or all(value == 0 for _, values in found for _, value in values):
+        axes.set_ylim(0, 1)
+    axes.set_xlim(*(datetime.fromtimestamp(when, timezone.utc) for when in (start, end)))  # type: ignore[arg-type]
+    locator = AutoDateLocator(maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.set_ylabel(UNITS.get(unit, unit))
+    axes.grid(True, linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if found:
+        figure.legend(loc="outside lower left", fontsize="x-small", frameon=False, ncols=2)
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return re.sub(r"^.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """What runs: a row for each host and service."""
+    columns = ("instance", "service", "colour", "worker_class", "workers", "threads", "release", "fingerprint", "gunicorn")
+    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in columns)
+    cells = ["".join(f"<td>{html.escape(row.get(name, '') or '–')}</td>" for name in columns) for row in rows]
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{each}</tr>' for each in cells)}</table>"
+
+
+def alerts_of(address: str, environment: str) -> str:
+    """What fires now, in a list."""
+    firing = [
+        alert
+        for alert in ask(address, "alerts")["alerts"]
+        if alert["state"] == "firing" and re.fullmatch(environment, alert["labels"].get("environment", ""))
+    ]
+    if not firing:
+        return '<p class="good">No alert fires.</p>'
+    lines = [
+        f"<li><b>{html.escape(each['labels']['alertname'])}</b> ({html.escape(each['labels'].get('severity', ''))}): "
+        f"{html.escape(each['annotations'].get('summary', ''))}. {html.escape(each['annotations'].get('suggestion', ''))}</li>"
+        for each in firing
+    ]
+    return f'<p class="bad">{len(firing)} alerts fire:</p><ul>{"".join(lines)}</ul>'
+
+
+def page(address: str, hours: float, environment: str, service: str) -> tuple[str, list[str]]:
+    """The page, and the titles of panels that have no data. Raises PrometheusError."""
+    end = time.time()
+    start = end - hours * 3600
+    switched = dashboard.query("changes(plane_service_live{OF}[1m]) > 0", environment, service)
+    times = [when for _, values in over_time(address, switched, start, end) for when, _ in values]
+    # One switch is seen for a minute: its first sight counts.
+    switches = [when for index, when in enumerate(sorted(set(times))) if not index or when - sorted(set(times))[index - 1] > 120]
+    parts, empty = [], []
+    for row in dashboard.read():
+        panels = []
+        for panel in row["panels"]:
+            style = panel.get("style", "line")
+            found: list[tuple[str, Sequence[tuple[float, float]]]] = []
+            if style == "table":
+                expression = dashboard.query(panel["queries"][0]["expr"], environment, service)
+                rows = now(address, expression)
+                drawn, has_data = table(rows), bool(rows)
+            else:
+                for each in panel["queries"]:
+                    expression = dashboard.query(each["expr"], environment, service)
+                    found += [(name_of(each["legend"], labels), values)
+                              for labels, values in over_time(address, expression, start, end)]  # fmt: skip
+                has_data = bool(found)
+                drawn = plot(found, panel["unit"], style == "stack", start, end, switches) if found else "<p>no data</p>"
+            if not has_data:
+                empty.append(panel["title"])
+            text = f"<p>{html.escape(panel['text'])}</p>" if panel.get("text") else ""
+            kind = "panel wide" if style == "table" else "panel"
+            panels.append(f'<div class="{kind}"><h3>{html.escape(panel["title"])}</h3>{text}{drawn}</div>')
+        parts.append(f"<h2>{html.escape(row['question'])}</h2><div class=\"panels\">{''.join(panels)}</div>")
+    said = f"{datetime.fromtimestamp(start, timezone.utc):%Y-%m-%d %H:%M} to {datetime.fromtimestamp(end, timezone.utc):%Y-%m-%d %H:%M} UTC"
+    dots = "; dotted: traffic was switched" if switches else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Plane, {said}</title><style>{STYLE}</style>'
+        f"<h1>Plane: process model, health, slots, latency</h1><p>{said}, {html.escape(environment)}, "
+        f"{html.escape(service)}{dots}</p>{alerts_of(address, environment)}{''.join(parts)}</html>\n",
+        empty,
+    )
+
+
+def monitor_of(inventory: Path) -> str | None:
+    """Where Prometheus listens, of the first host of plane_monitoring in an inventory's hosts.yml."""
+    groups = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))
+    addresses = {
+        name: variables["ansible_host"]
+        for content in groups.values()
+        for name, variables in (content.get("hosts") or {}).items()
+        if variables and "ansible_host" in variables
+    }
+    monitors = ((groups.get("plane_monitoring") or {}).get("hosts") or {}).keys()
+    return next((f"http://{addresses[name]}:9090" for name in monitors if name in addresses), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inventory", type=Path, default=ROOT / "tests" / "observability" / "inventory",
+                        help="whose host of plane_monitoring is asked; default: the lab's")  # fmt: skip
+    parser.add_argument("--prometheus", help="its address instead, for example http://192.0.2.51:9090")
+    parser.add_argument("--hours", type=float, default=1.0, help="how far back; default 1")
+    parser.add_argument("--environment", default=".+", help="a regular expression; default all")
+    parser.add_argument("--service", default=".+", help="a regular expression; default all")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    given = parser.parse_args()
+    address = given.prometheus or monitor_of(given.inventory)
+    if not address:
+        sys.exit(f"{given.inventory} has no host in the group plane_monitoring: name its Prometheus with --prometheus")
+    try:
+        text, empty = page(address.rstrip("/"), given.hours, given.environment, given.service)
+    except PrometheusError as error:
+        sys.exit(str(error))
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(text, encoding="utf-8")
+    print(f"{given.output} ({len(text) >> 10} KiB)" + (f"; without data: {', '.join(empty)}" if empty else ""))
+
+
+if __name__ == "__main__":
+    main()
