@@ -111,8 +111,12 @@ def dashboard(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def text_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(dashboard(rows), indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
-    text = json.dumps(dashboard(read()), indent=2, ensure_ascii=False) + "\n"
+    text = text_of(read())
     if "--check" in sys.argv[1:]:
         if not DASHBOARD.exists() or DASHBOARD.read_text(encoding="utf-8") != text:
             sys.exit(f"{DASHBOARD.relative_to(ROOT)} is not what {SOURCE.relative_to(ROOT)} says: make dashboard")

@@ -130,7 +130,17 @@ def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
     """What runs: a row for each host and service."""
-    columns = ("instance", "service", "colour", "worker_class", "workers", "threads", "release", "fingerprint", "gunicorn")
+    columns = (
+        "instance",
+        "service",
+        "colour",
+        "worker_class",
+        "workers",
+        "threads",
+        "release",
+        "fingerprint",
+        "gunicorn",
+    )
     head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in columns)
     cells = ["".join(f"<td>{html.escape(row.get(name, '') or '–')}</td>" for name in columns) for row in rows]
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{each}</tr>' for each in cells)}</table>"
@@ -160,7 +170,9 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
     switched = dashboard.query("changes(plane_service_live{OF}[1m]) > 0", environment, service)
     times = [when for _, values in over_time(address, switched, start, end) for when, _ in values]
     # One switch is seen for a minute: its first sight counts.
-    switches = [when for index, when in enumerate(sorted(set(times))) if not index or when - sorted(set(times))[index - 1] > 120]
+    switches = [
+        when for index, when in enumerate(sorted(set(times))) if not index or when - sorted(set(times))[index - 1] > 120
+    ]
     parts, empty = [], []
     for row in dashboard.read():
         panels = []
@@ -177,13 +189,15 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
                     found += [(name_of(each["legend"], labels), values)
                               for labels, values in over_time(address, expression, start, end)]  # fmt: skip
                 has_data = bool(found)
-                drawn = plot(found, panel["unit"], style == "stack", start, end, switches) if found else "<p>no data</p>"
+                drawn = (
+                    plot(found, panel["unit"], style == "stack", start, end, switches) if found else "<p>no data</p>"
+                )
             if not has_data:
                 empty.append(panel["title"])
             text = f"<p>{html.escape(panel['text'])}</p>" if panel.get("text") else ""
             kind = "panel wide" if style == "table" else "panel"
             panels.append(f'<div class="{kind}"><h3>{html.escape(panel["title"])}</h3>{text}{drawn}</div>')
-        parts.append(f"<h2>{html.escape(row['question'])}</h2><div class=\"panels\">{''.join(panels)}</div>")
+        parts.append(f'<h2>{html.escape(row["question"])}</h2><div class="panels">{"".join(panels)}</div>')
     said = f"{datetime.fromtimestamp(start, timezone.utc):%Y-%m-%d %H:%M} to {datetime.fromtimestamp(end, timezone.utc):%Y-%m-%d %H:%M} UTC"
     dots = "; dotted: traffic was switched" if switches else ""
     return (

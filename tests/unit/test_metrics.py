@@ -145,9 +145,7 @@ def test_the_list_of_metrics_names_all_that_mtail_counts_with_their_labels() -> 
         name: (kind, labels.split(", "))
         for kind, name, labels in re.findall(r"^(counter|histogram) (\w+) by (.*?)(?: buckets .*)?$", program, re.M)
     }
-    assert counted == {
-        entry["name"]: (entry["type"], entry["labels"]) for entry in NAMED if entry["source"] == "log"
-    }
+    assert counted == {entry["name"]: (entry["type"], entry["labels"]) for entry in NAMED if entry["source"] == "log"}
 
 
 def test_rules_read_only_metrics_that_are_listed() -> None:

@@ -259,7 +259,9 @@ def whole(service: str, master: int | None) -> dict[str, float]:
     numbers = {
         "plane_service_memory_bytes": found.get("MemoryCurrent"),
         "plane_service_memory_limit_bytes": found.get("MemoryMax"),
-        "plane_service_cpu_seconds_total": procfs.cpu_seconds_of_group(observe.slice_of(procfs.cgroup_of(master))) if master else None,
+        "plane_service_cpu_seconds_total": procfs.cpu_seconds_of_group(observe.slice_of(procfs.cgroup_of(master)))
+        if master
+        else None,
     }
     return {name: number for name, number in numbers.items() if number is not None}
 
