@@ -44,6 +44,10 @@ td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #d0d7
 .bad { color: #b42318; font-weight: 600 } .good { color: #1a7f37; font-weight: 600 }
 """
 
+# A switch of colours is seen for a minute.
+SWITCHED = "changes(plane_service_live{OF}[1m]) > 0"
+SWITCH_SECONDS = 120.0
+
 Series = tuple[Mapping[str, str], Sequence[tuple[float, float]]]
 
 
@@ -84,6 +88,12 @@ def now(address: str, expression: str) -> list[Mapping[str, str]]:
 def name_of(legend: str, labels: Mapping[str, str]) -> str:
     """Grafana's `{{label}}`, filled in."""
     return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), legend).strip()
+
+
+def first_of_each(times: Sequence[float]) -> list[float]:
+    """The first of those times that are less than SWITCH_SECONDS apart."""
+    ordered = sorted(set(times))
+    return [when for before, when in zip([float("-inf"), *ordered], ordered) if when - before > SWITCH_SECONDS]
 
 
 def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, stacked: bool, start: float, end: float,
@@ -155,11 +165,11 @@ def alerts_of(address: str, environment: str) -> str:
     ]
     if not firing:
         return '<p class="good">No alert fires.</p>'
-    lines = [
-        f"<li><b>{html.escape(each['labels']['alertname'])}</b> ({html.escape(each['labels'].get('severity', ''))}): "
-        f"{html.escape(each['annotations'].get('summary', ''))}. {html.escape(each['annotations'].get('suggestion', ''))}</li>"
-        for each in firing
-    ]
+    lines = []
+    for each in firing:
+        said = " ".join(f"{each['annotations'].get(name, '')}." for name in ("summary", "suggestion"))
+        title = f"<b>{html.escape(each['labels']['alertname'])}</b> ({html.escape(each['labels'].get('severity', ''))})"
+        lines.append(f"<li>{title}: {html.escape(said)}</li>")
     return f'<p class="bad">{len(firing)} alerts fire:</p><ul>{"".join(lines)}</ul>'
 
 
@@ -167,12 +177,13 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
     """The page, and the titles of panels that have no data. Raises PrometheusError."""
     end = time.time()
     start = end - hours * 3600
-    switched = dashboard.query("changes(plane_service_live{OF}[1m]) > 0", environment, service)
-    times = [when for _, values in over_time(address, switched, start, end) for when, _ in values]
-    # One switch is seen for a minute: its first sight counts.
-    switches = [
-        when for index, when in enumerate(sorted(set(times))) if not index or when - sorted(set(times))[index - 1] > 120
-    ]
+    switches = first_of_each(
+        [
+            when
+            for _, values in over_time(address, dashboard.query(SWITCHED, environment, service), start, end)
+            for when, _ in values
+        ]
+    )
     parts, empty = [], []
     for row in dashboard.read():
         panels = []
@@ -198,14 +209,14 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
             kind = "panel wide" if style == "table" else "panel"
             panels.append(f'<div class="{kind}"><h3>{html.escape(panel["title"])}</h3>{text}{drawn}</div>')
         parts.append(f'<h2>{html.escape(row["question"])}</h2><div class="panels">{"".join(panels)}</div>')
-    said = f"{datetime.fromtimestamp(start, timezone.utc):%Y-%m-%d %H:%M} to {datetime.fromtimestamp(end, timezone.utc):%Y-%m-%d %H:%M} UTC"
+    said = " to ".join(f"{datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d %H:%M}" for when in (start, end))
     dots = "; dotted: traffic was switched" if switches else ""
-    return (
+    text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Plane, {said}</title><style>{STYLE}</style>'
-        f"<h1>Plane: process model, health, slots, latency</h1><p>{said}, {html.escape(environment)}, "
-        f"{html.escape(service)}{dots}</p>{alerts_of(address, environment)}{''.join(parts)}</html>\n",
-        empty,
+        f"<h1>Plane: process model, health, slots, latency</h1><p>{said} UTC, {html.escape(environment)}, "
+        f"{html.escape(service)}{dots}</p>{alerts_of(address, environment)}{''.join(parts)}</html>\n"
     )
+    return text, empty
 
 
 def monitor_of(inventory: Path) -> str | None:

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: stale_units
 short_description: Find units that were started or reloaded before one of their files changed
 description:
-  - A run that failed after it wrote a file leaves a process that has not read it. Whether that is so is asked of systemd,
-    so that the next run finds out. Changes nothing.
+  - A run that failed after it wrote a file leaves a process that has not read it. Whether that is so is asked of
+    systemd, so that the next run finds out. Changes nothing.
 options:
   units:
     description: Unit to the paths of the files that it reads.

@@ -1,7 +1,7 @@
 """When each alert fires and when it does not: series for promtool, in its own notation, a sample a minute.
 
-`1x60` is 1 for an hour, `0+6x60` grows by 6 a minute. Every series is of environment `lab` and instance `api1` unless it
-says otherwise.
+`1x60` is 1 for an hour, `0+6x60` grows by 6 a minute. Every series is of environment `lab` and instance `api1` unless
+it says otherwise.
 """
 
 from __future__ import annotations

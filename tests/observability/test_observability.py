@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import time
@@ -78,7 +79,6 @@ def processes(host: Host) -> dict[str, float]:
 @contextmanager
 def held(host: Host, count: int) -> Iterator[None]:
     """`count` requests that stay inside gunicorn while the block runs."""
-    import http.client
 
     def hold() -> int:
         connection = http.client.HTTPConnection(host.address, 8000, timeout=60)
@@ -142,7 +142,7 @@ def test_as_many_requests_are_counted_as_were_sent(watched: str, monitor: Host, 
             - total(before, name, 'service="plane-api"', f'method="{method}"')
             # The processes' examination asks GET / too, once a minute.
             - found.tallies[group].requests
-            in ((0,) if method == "POST" else range(0, 5))
+            in ((0,) if method == "POST" else range(5))
             for name in ("plane_requests_total", "plane_request_duration_seconds_count")
             for group, method in (("small", "GET"), ("write", "POST"))
         )
@@ -203,8 +203,12 @@ def test_every_query_of_the_dashboard_has_data_under_load(
     watched: str, hosts: dict[str, Host], prometheus: str
 ) -> None:
     graphql = f"http://{hosts['graphql1'].address}:8001"
-    groups = [("small", client.small(watched), 4), ("write", client.write(watched), 1),
-              ("heavy", client.heavy(watched), 4), ("graphql", lambda session, tally: client.get(session, graphql + "/"), 1)]  # fmt: skip
+    groups: list[tuple[str, client.Request, int]] = [
+        ("small", client.small(watched), 4),
+        ("write", client.write(watched), 1),
+        ("heavy", client.heavy(watched), 4),
+        ("graphql", lambda session, tally: client.get(session, f"{graphql}/"), 1),
+    ]
     queries = {
         (panel["title"], query["expr"])
         for row in dashboard.read()

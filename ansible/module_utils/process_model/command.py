@@ -7,7 +7,7 @@
     plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
     plane-process-model calibrate SERVICE FILE          what the live colour's release takes, for the calculator
     plane-process-model signals [--seconds N]           memory and queue times, as CloudWatch takes them
-    plane-process-model metrics [--file FILE]           what runs, as numbers for Prometheus
+    plane-process-model metrics [--file FILE]           what runs, as numbers for Prometheus (metrics.py)
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -35,7 +35,6 @@ from . import (
     colours,
     containers,
     lock,
-    metrics,
     report,
     rotation,
     signals,
@@ -43,8 +42,8 @@ from . import (
     switch,
     transient,
 )
+from .colours import DESIRED, desired_of, services
 
-DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
 # everybody out. Names only are ever shown.
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "AMQP_URL", "SECRET_KEY", "LIVE_SERVER_SECRET_KEY")
@@ -70,20 +69,6 @@ EXPECTED = (
 
 def say(message: str) -> None:
     print(message, flush=True)
-
-
-def services(etc: Path = colours.ADMISSION_DIRECTORY) -> list[str]:
-    """The services of this host that have a live colour."""
-    return sorted(link.stem for link in (etc / "services").glob("*.cfg"))
-
-
-def desired_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, Any] | None:
-    """What the colour was deployed as; None where it never was, or its files are from before this command."""
-    try:
-        found: dict[str, Any] = json.loads((colours.directory_of(service, colour, etc) / DESIRED).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found
 
 
 def variables_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, str]:
@@ -341,17 +326,6 @@ def signals_of(service: str, seconds: float) -> list[dict[str, Any]]:
     return signals.read(str(wanted.get("environment", "")), service, seconds)
 
 
-def measured() -> str:
-    """What runs of every service that has a live colour, as text for Prometheus."""
-    wanted = {}
-    for service in services():
-        live = colours.live_colour(service)
-        desired = desired_of(service, live) if live else None
-        if live and desired:
-            wanted[service] = (live, desired)
-    return metrics.collect(wanted)
-
-
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="plane-process-model", description=__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
@@ -370,8 +344,6 @@ def parser() -> argparse.ArgumentParser:
     sizes.add_argument("--worker-class", choices=["gthread", "uvicorn"], help="other than the live colour's")
     fullness = commands.add_parser("signals", help="memory and queue times of every service, as CloudWatch takes them")
     fullness.add_argument("--seconds", type=float, default=60, help="how far back the queue is looked at; default 60")
-    numbers = commands.add_parser("metrics", help="what runs, as numbers for Prometheus")
-    numbers.add_argument("--file", type=Path, help="where they are written, in one step; default: printed")
     commands.add_parser("status", help="what runs, compared with what it was deployed as")
     rollback = commands.add_parser("rollback", help="verify the colour that was live before, and switch to it")
     rollback.add_argument("services", nargs="*", metavar="SERVICE", help="default: every service of this host")
@@ -403,13 +375,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "signals":
         found = [each for service in known for each in signals_of(service, given.seconds)]
         say(json.dumps(found))
-        return 0
-    if given.command == "metrics":
-        text = measured()
-        if given.file:
-            metrics.put(given.file, text, 0o644)
-        else:
-            print(text, end="")
         return 0
     asked = [given.service] if given.command in ("switch", "rotate", "audit", "calibrate") else given.services or known
     unknown = [service for service in asked if service not in known]

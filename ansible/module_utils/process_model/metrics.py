@@ -1,18 +1,22 @@
 """What runs on this host, as numbers for Prometheus: node_exporter's textfile collector hands them on.
 
-Only what nobody else knows: workers, their requests, memory and ends, and whether the model is the desired one. Requests,
-queues and slots are admission's to tell, processors and memory of the host node_exporter's. ansible/vars/metrics.yml
-lists every name.
+Only what nobody else knows: workers, their requests, memory and ends, and whether the model is the desired one.
+Requests, queues and slots are admission's to tell, processors and memory of the host node_exporter's.
+ansible/vars/metrics.yml lists every name.
 
 A look at the processes reads /proc and the journal. A whole examination, which asks the service two requests as verify
 does, is made where the process is another one than last time, and else every EXAMINED_SECONDS.
+
+    plane-process-model metrics [--file FILE]     printed, or written to a file in one step
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import colours, journal, observe, procfs, recycling, signals, state
+from . import colours, journal, observe, procfs, recycling, signals
 
 # What this command remembers from one look to the next; gone with a reboot, as what it counts is.
 REMEMBERED = colours.STATE / "metrics.json"
@@ -28,7 +32,7 @@ EXAMINED_SECONDS = 60.0
 INSTANCES = (*colours.COLOURS, colours.SPARE)
 DATABASE_PORT = 5432
 
-# Why a worker ended, strongest first: one end may be said twice, as by gunicorn (SIGKILL) and by our hook (out of memory).
+# Why a worker ended, strongest first: one end may be said twice, by gunicorn (SIGKILL) and by our hook (out of memory).
 REASONS = ("out-of-memory", "timeout", "killed", "failed", "recycled")
 # gunicorn's own format: [time] [process] [level] words.
 LINE = re.compile(r"\[[^]]+\] \[(?P<pid>\d+)\] \[\w+\] (?P<words>.*)")
@@ -275,6 +279,9 @@ def samples_of_service(
     identity = f"{live} {serving.master} {procfs.start_ticks(serving.master or 0)}"
     before = remembered.examined.get(service)
     if before is None or before["identity"] != identity or now - before["at"] >= EXAMINED_SECONDS:
+        # Loaded where it is needed: it is half of what a look takes.
+        from . import state
+
         before = summary(state.examine(desired).to_dict(), now, identity)
         remembered.examined[service] = before
     of = {"service": service}
@@ -335,3 +342,30 @@ def collect(wanted: Mapping[str, tuple[str, Mapping[str, Any]]], file: Path = RE
         Sample("plane_observation_duration_seconds", {}, round(time.monotonic() - began, 3)),
     ]
     return text_of(samples)
+
+
+def deployed() -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Service -> its live colour, and what that was deployed as."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for service in colours.services():
+        live = colours.live_colour(service)
+        desired = colours.desired_of(service, live) if live else None
+        if live and desired:
+            found[service] = (live, desired)
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """A command of its own: every quarter of a minute, it loads no more of the others than it needs."""
+    parser = argparse.ArgumentParser(prog="plane-process-model metrics", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--file", type=Path, help="where they are written, in one step; default: printed")
+    given = parser.parse_args(arguments)
+    if os.geteuid():
+        print("plane-process-model: needs root", file=sys.stderr)
+        return 2
+    text = collect(deployed())
+    if given.file:
+        put(given.file, text, 0o644)
+    else:
+        print(text, end="")
+    return 0

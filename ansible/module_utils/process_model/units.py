@@ -1,4 +1,4 @@
-"""Which units run with older files than there are: asked of systemd and the files, so that no run has to remember it."""
+"""Which units run with older files than there are: asked of systemd and the files, so no run has to remember it."""
 
 from __future__ import annotations
 
