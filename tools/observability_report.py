@@ -41,9 +41,13 @@ h3 { font-size: 1rem; margin: 0 } p { margin: .2rem 0 .4rem; color: #57606a }
 .panel { border: 1px solid #d0d7de; border-radius: 6px; padding: .7rem .8rem; overflow-x: auto }
 .wide { grid-column: 1 / -1 } svg { width: 100%; height: auto } table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #d0d7de; white-space: nowrap }
+.key { list-style: none; margin: .2rem 0 0; padding: 0; font-size: .75rem }
+.key { display: flex; flex-wrap: wrap; gap: .1rem .9rem }
+.key i { display: inline-block; width: 1.2rem; margin-right: .35rem; vertical-align: middle }
 .bad { color: #b42318; font-weight: 600 } .good { color: #1a7f37; font-weight: 600 }
 """
 
+ALL = ".+"
 # A switch of colours is seen for a minute.
 SWITCHED = "changes(plane_service_live{OF}[1m]) > 0"
 SWITCH_SECONDS = 120.0
@@ -86,14 +90,30 @@ def now(address: str, expression: str) -> list[Mapping[str, str]]:
 
 
 def name_of(legend: str, labels: Mapping[str, str]) -> str:
-    """Grafana's `{{label}}`, filled in."""
-    return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), legend).strip()
+    """Grafana's `{{ label }}`, filled in."""
+    return re.sub(r"{{ *(\w+) *}}", lambda match: labels.get(match[1], ""), legend).strip()
 
 
 def first_of_each(times: Sequence[float]) -> list[float]:
     """The first of those times that are less than SWITCH_SECONDS apart."""
     ordered = sorted(set(times))
     return [when for before, when in zip([float("-inf"), *ordered], ordered) if when - before > SWITCH_SECONDS]
+
+
+def look_of(index: int) -> tuple[str, str, str]:
+    """Colour and line of a plot's series, for matplotlib and for the page."""
+    line, border = (("-", "solid"), ("--", "dashed"), (":", "dotted"))[index // len(COLOURS) % 3]
+    return COLOURS[index % len(COLOURS)], line, border
+
+
+def key_of(names: Sequence[str]) -> str:
+    """Which line is which, below a plot."""
+    looks = [look_of(index) for index in range(len(names))]
+    items = [
+        f'<li><i style="border-top: 2px {border} {colour}"></i>{html.escape(name)}</li>'
+        for name, (colour, _, border) in zip(names, looks)
+    ]
+    return f'<ul class="key">{"".join(items)}</ul>'
 
 
 def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, stacked: bool, start: float, end: float,
@@ -106,13 +126,13 @@ def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, 
     matplotlib.rcParams["svg.fonttype"] = "none"  # letters stay letters: small, and found by a search
     matplotlib.rcParams["svg.hashsalt"] = "plane"
     scale = SCALES.get(unit, 1.0)
-    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.0, 3.1), layout="constrained")
     axes = figure.subplots()
     bottoms: dict[float, float] = {}
     for index, (name, values) in enumerate(found):
         times = [datetime.fromtimestamp(when, timezone.utc) for when, _ in values]
         heights = [value * scale for _, value in values]
-        colour, line = COLOURS[index % len(COLOURS)], ("-", "--", ":")[index // len(COLOURS) % 3]
+        colour, line, _ = look_of(index)
         if stacked:
             below = [bottoms.get(when, 0.0) for when, _ in values]
             heights = [low + height for low, height in zip(below, heights)]
@@ -131,8 +151,6 @@ def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, 
     axes.set_ylabel(UNITS.get(unit, unit))
     axes.grid(True, linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    if found:
-        figure.legend(loc="outside lower left", fontsize="x-small", frameon=False, ncols=2)
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     return re.sub(r"^.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
@@ -200,9 +218,10 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
                     found += [(name_of(each["legend"], labels), values)
                               for labels, values in over_time(address, expression, start, end)]  # fmt: skip
                 has_data = bool(found)
-                drawn = (
-                    plot(found, panel["unit"], style == "stack", start, end, switches) if found else "<p>no data</p>"
-                )
+                drawn = "<p>no data</p>"
+                if found:
+                    drawn = plot(found, panel["unit"], style == "stack", start, end, switches)
+                    drawn += key_of([name for name, _ in found])
             if not has_data:
                 empty.append(panel["title"])
             text = f"<p>{html.escape(panel['text'])}</p>" if panel.get("text") else ""
@@ -210,11 +229,12 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
             panels.append(f'<div class="{kind}"><h3>{html.escape(panel["title"])}</h3>{text}{drawn}</div>')
         parts.append(f'<h2>{html.escape(row["question"])}</h2><div class="panels">{"".join(panels)}</div>')
     said = " to ".join(f"{datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d %H:%M}" for when in (start, end))
+    of = "".join(f", {name}" for name in (environment, service) if name != ALL)
     dots = "; dotted: traffic was switched" if switches else ""
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Plane, {said}</title><style>{STYLE}</style>'
-        f"<h1>Plane: process model, health, slots, latency</h1><p>{said} UTC, {html.escape(environment)}, "
-        f"{html.escape(service)}{dots}</p>{alerts_of(address, environment)}{''.join(parts)}</html>\n"
+        f"<h1>Plane: process model, health, slots, latency</h1><p>{said} UTC{html.escape(of)}{dots}</p>"
+        f"{alerts_of(address, environment)}{''.join(parts)}</html>\n"
     )
     return text, empty
 
@@ -238,8 +258,8 @@ def main() -> None:
                         help="whose host of plane_monitoring is asked; default: the lab's")  # fmt: skip
     parser.add_argument("--prometheus", help="its address instead, for example http://192.0.2.51:9090")
     parser.add_argument("--hours", type=float, default=1.0, help="how far back; default 1")
-    parser.add_argument("--environment", default=".+", help="a regular expression; default all")
-    parser.add_argument("--service", default=".+", help="a regular expression; default all")
+    parser.add_argument("--environment", default=ALL, help="a regular expression; default all")
+    parser.add_argument("--service", default=ALL, help="a regular expression; default all")
     parser.add_argument("--output", type=Path, default=PAGE)
     given = parser.parse_args()
     address = given.prometheus or monitor_of(given.inventory)

@@ -85,6 +85,7 @@ INTERNAL_OBSERVABILITY = {
     "stale",
     "units",
     "unread",
+    "unseen",
     "watched",
     "written",
 }
