@@ -58,11 +58,13 @@ def switch(
     drain_seconds: float,
     proof: Mapping[str, Any] | None = None,
     directory: Path = colours.ADMISSION_DIRECTORY,
+    after: str | None = None,
 ) -> Switched:
     """Send the traffic of `service` to `colour`, then drain (`drain_seconds` at the most) and stop the other one.
 
     The candidate configuration is checked before anything changes; the link is put back where the running HAProxy does
     not follow it. Raises SwitchError in both cases. proof: what was proved of the colour, kept for later reports.
+    after: another service, without whose live colour admission may not start; with its switch, this one's is complete.
     """
     former = colours.live_colour(service, directory)
     target = colours.directory_of(service, colour) / "admission.cfg"
@@ -77,8 +79,9 @@ def switch(
     colours.point_link(link, target)
     colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
-        systemctl(_verb(), colours.ADMISSION_UNIT)
-        admission.wait_for_colour(service, colour)
+        if after is None or colours.live_colour(after, directory) is not None:
+            systemctl(_verb(), colours.ADMISSION_UNIT)
+            admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", 8))
         if former is not None:
