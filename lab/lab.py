@@ -175,7 +175,8 @@ def ensure_caddy() -> str:
 def ensure_container_images(host_image: str) -> Path:
     """The archive of the container images, as `docker load` reads it; built where it is missing."""
     lab = ROOT / "lab"
-    archive = IMAGES / f"{digest_of(lab / 'image.sh', lab / 'caddy.sh', lab / 'containers', lab / 'application')}.tar"
+    sources = [lab / name for name in ("image.sh", "caddy.sh", "containers", "application")]
+    archive = IMAGES / f"{digest_of(*sources)}.tar"
     IMAGES.mkdir(exist_ok=True)
     if archive.exists():
         return archive
@@ -186,7 +187,8 @@ def ensure_container_images(host_image: str) -> Path:
     for name, target in CONTAINER_IMAGES.items():
         podman(
             "build", "--quiet", f"--file={lab / 'containers' / 'Containerfile'}", f"--build-arg=HOST={host_image}",
-            f"--build-arg=CADDY={caddy}", f"--build-arg=RELEASE={name.partition(':')[2]}", "--label=plane-lab", "--network=none",
+            f"--build-arg=CADDY={caddy}", f"--build-arg=RELEASE={name.partition(':')[2]}",
+            "--label=plane-lab", "--network=none",
             f"--target={target}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro", f"--tag={name}", str(ROOT),
         )  # fmt: skip
     partial = archive.with_suffix(".partial")

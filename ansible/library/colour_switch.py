@@ -29,8 +29,8 @@ options:
     description: What M(process_model) proved of the colour (its C(proof)), kept for later reports.
     type: dict
   after:
-    description: Another service. Before it has a live colour, admission is not started, as it would answer to the name of
-      an installation's service that it does not know yet.
+    description: Another service. Before it has a live colour, admission is not started, as it would answer to the name
+      of an installation's service that it does not know yet.
     type: str
 attributes:
   check_mode:

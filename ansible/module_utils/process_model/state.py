@@ -532,8 +532,11 @@ def _under_wsgi(
     return [
         (
             answer,
-            f"plane_api_worker_class is 'gthread', but GET {answer.path} through the proxy of {installation.directory} "
-            f"is answered by {answer.container}: REST has to answer GraphQL there, and under WSGI it cannot",
+            (
+                f"plane_api_worker_class is 'gthread', but GET {answer.path} through the proxy of "
+                f"{installation.directory} is answered by {answer.container}: REST has to answer GraphQL there, and "
+                "under WSGI it cannot"
+            ),
         )
         for answer in answers
         if answer.path != routing.CONTROL and answer.served
@@ -657,7 +660,7 @@ def _routing_refusals(
     paths = _graphql_paths(installation)
     split = (
         f"Split first: put this host into the group plane_graphql beside plane_api, and {', '.join(paths)} into "
-        f"plane_release_graphql_paths; site.yml then gives GraphQL instances of its own under uvicorn, behind the same "
+        "plane_release_graphql_paths; site.yml then gives GraphQL instances of its own under uvicorn, behind the same "
         f"proxy. Allowed without: plane_api_worker_class ''. Change it in {where}"
     )
     try:
@@ -666,10 +669,11 @@ def _routing_refusals(
         # What serves so already was asked when it was new; it is to be mended now.
         if _deployed_class(str(desired["service"]), state.live) == "gthread":
             return []
-        return [
-            f"plane_api_worker_class is 'gthread', and nobody can say whether {', '.join(paths)} reaches REST: {error}. "
-            f"Start the installation; where its proxy knows its host by name, plane_api_health_host is that name. {split}"
-        ]
+        said = (
+            f"plane_api_worker_class is 'gthread', and nobody can say whether {', '.join(paths)} reach REST: {error}. "
+            "Start the installation; where its proxy knows its host by name, plane_api_health_host is that name"
+        )
+        return [f"{said}. {split}"]
     return [f"{said}. {split}" for _, said in _under_wsgi(installation, desired, answers)]
 
 
