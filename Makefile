@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-commercial test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants mutants-compose chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -60,15 +60,26 @@ test-compose: lab-up ## An installation of Docker Compose: adopted, changed, upd
 	pytest tests/compose --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
-# Neither is part of `make test`, for its time.
+# None of these is part of `make test`, for its time.
+in_commercial = export ANSIBLE_INVENTORY=tests/commercial/inventory; { \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1) && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/commercial | /'
+
+test-commercial: lab-up ## A commercial installation: refused, GraphQL taken apart under load, rebooted, behind other proxies
+	$(call in_commercial,pytest tests/commercial --verbose -rP)
+
+mutants-compose: lab-up ## Every fault that applies, in containers of a commercial installation, and which were caught
+	$(call in_commercial,pytest tests/mutation --verbose)
+
 test-proxy: lab-up ## nginx at the edge: slow readers, a dead host, a flip under load, TLS; not part of make test
 	{ export ANSIBLE_INVENTORY=tests/proxy/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
 	pytest tests/proxy --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/proxy    | /'
 
-matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-proxy
+matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-commercial, test-proxy
 	$(MAKE) --no-print-directory test-molecule
 	$(MAKE) --no-print-directory test-compose
+	$(MAKE) --no-print-directory test-commercial
 	$(MAKE) --no-print-directory test-proxy
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
@@ -79,7 +90,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/commercial tests/proxy molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 

@@ -1,4 +1,4 @@
-"""An installation of the commercial edition: refused while its proxy leads GraphQL to REST, then taken apart under load."""
+"""A commercial installation: refused while its proxy leads GraphQL to REST, then taken apart under load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from support import (
 FOLDER = "/opt/plane"
 SCRIPT = f"cd {FOLDER} && docker compose --env-file plane.env"
 FILES = f"cd {FOLDER} && find . -type f -exec sha256sum {{}} + | sort"
-OURS = "ls -d /etc/plane-* /usr/local/sbin/plane-process-model /etc/systemd/system/plane-* /run/plane-* 2>/dev/null || true"
+PLACES = "/etc/plane-* /run/plane-* /usr/local/sbin/plane-process-model /etc/systemd/system/plane-*"
+OURS = f"ls -d {PLACES} 2>/dev/null || true"
 REST, GRAPHQL = "plane-api", "plane-graphql"
 CANARY = f"canary-{uuid.uuid4().hex}"
 
