@@ -76,6 +76,7 @@ def switch(
 
     began = time.monotonic()
     before = os.readlink(link) if link.is_symlink() else None
+    ran = subprocess.run(["systemctl", "is-active", "--quiet", colours.ADMISSION_UNIT], check=False).returncode == 0
     colours.point_link(link, target)
     colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
@@ -86,7 +87,7 @@ def switch(
         said = "\n".join(journal.last_lines("plane-admission", 8))
         if former is not None:
             colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, former)))
-        _put_back(link, before)
+        _put_back(link, before, ran)
         raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
     if proof:
@@ -132,11 +133,13 @@ def put_away_spare(service: str) -> None:
         folder.unlink()
 
 
-def _put_back(link: Path, before: str | None) -> None:
+def _put_back(link: Path, before: str | None, ran: bool) -> None:
     if before is not None:
         colours.point_link(link, Path(before))
     else:
         link.unlink(missing_ok=True)
-    # HAProxy refuses to run without any service: with none left, it stops.
-    verb = "reload-or-restart" if any(link.parent.glob("*.cfg")) else "stop"
+    # HAProxy refuses to run without any service: with none left, it stops. Where this service was the reason to start
+    # it, it did not run for the others either.
+    serves = any(link.parent.glob("*.cfg")) and (ran or before is not None)
+    verb = "reload-or-restart" if serves else "stop"
     subprocess.run(["systemctl", verb, colours.ADMISSION_UNIT], check=False)
