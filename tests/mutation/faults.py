@@ -151,7 +151,8 @@ FAULTS = [
     ),
     Fault(
         "a stopped worker",
-        f"{BOTH_WORKERS}kill -STOP $(pgrep -P $pid | head -n 1)",
+        # The master too: it would kill the worker after its timeout, and start another one.
+        f"{BOTH_WORKERS}kill -STOP $pid $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",
