@@ -172,28 +172,34 @@ def ensure_caddy() -> str:
     return image
 
 
-def ensure_container_images(host_image: str) -> Path:
-    """The archive of the container images, as `docker load` reads it; built where it is missing."""
+def ensure_container_images(host_image: str, commercial: bool) -> Path:
+    """The archive of the container images, as `docker load` reads it; built where it is missing.
+
+    commercial: with those of the commercial edition, which need half a minute more.
+    """
     lab = ROOT / "lab"
     sources = [lab / name for name in ("image.sh", "caddy.sh", "containers", "application")]
-    archive = IMAGES / f"{digest_of(*sources)}.tar"
+    digest = digest_of(*sources)
+    archive = IMAGES / f"{digest}{'-commercial' if commercial else ''}.tar"
+    names = [name for name in CONTAINER_IMAGES if commercial or "commercial" not in name]
     IMAGES.mkdir(exist_ok=True)
     if archive.exists():
         return archive
-    caddy = ensure_caddy()
+    caddy = ensure_caddy() if commercial else "scratch"
     say("building the container images (half a minute, once)")
     for old in IMAGES.iterdir():  # emptied, not replaced: running hosts have this very folder mounted
-        old.unlink()
-    for name, target in CONTAINER_IMAGES.items():
+        if not old.name.startswith(digest):
+            old.unlink()
+    for name in names:
         podman(
             "build", "--quiet", f"--file={lab / 'containers' / 'Containerfile'}", f"--build-arg=HOST={host_image}",
             f"--build-arg=CADDY={caddy}", f"--build-arg=RELEASE={name.partition(':')[2]}",
             "--label=plane-lab", "--network=none",
-            f"--target={target}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro", f"--tag={name}", str(ROOT),
+            f"--target={CONTAINER_IMAGES[name]}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro",
+            f"--tag={name}", str(ROOT),
         )  # fmt: skip
     partial = archive.with_suffix(".partial")
-    podman("save", "--quiet", "--multi-image-archive", f"--output={partial}",
-           *(f"{name}" for name in CONTAINER_IMAGES))  # fmt: skip
+    podman("save", "--quiet", "--multi-image-archive", f"--output={partial}", *names)
     partial.rename(archive)
     return archive
 
@@ -347,7 +353,8 @@ def up(inventory: Path) -> None:
     archive = None
     if any(host.docker for host in hosts):
         docker_image = ensure_image(DOCKER_REPOSITORY, DOCKER_PACKAGES)
-        archive = ensure_container_images(image)
+        commercial = any(host.installation == "commercial" for host in hosts)
+        archive = ensure_container_images(image, commercial)
     ensure_network(network, subnet)
     started = [host for host in hosts if start(host, network, docker_image if host.docker else image)]
     for host in started:
