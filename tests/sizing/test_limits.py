@@ -14,15 +14,17 @@ from dataclasses import dataclass
 
 import client
 import pytest
-from support import Host, playbook, report, succeeded, wait_for
+from support import ROOT, Host, playbook, succeeded, wait_for
 
 SERVICE = "plane-api"
+# As the inventory says: sizing.json is the sizing report's.
+REPORT = ROOT / "build/reports/sizing-verify.json"
 # More than the container's limit.
 ALLOCATE = "/api/debug/allocate/?mebibytes=3000"
 # So many periods of the scheduler's accounts in which it was stopped prove the limit of processors.
 THROTTLED = 20
 # Processors that anything busy gets on a machine that others use as well.
-FEW = 0.05
+FEW = 0.1
 # What the kernel gives each processor in advance is not called back.
 IN_ADVANCE = 1.1
 START_THREADS = """
@@ -114,8 +116,8 @@ class Limited:
     def few_processors(self) -> Iterator[None]:
         """FEW instead of the deployed limit: on a machine that is busy otherwise nobody gets a whole processor."""
         name = f"{SERVICE}-{self.host.live()}"
-        limit = f"systemctl set-property --runtime {SERVICE}.slice CPUQuota={FEW:.0%}"
-        undo = f"rm -r /run/systemd/system.control/{SERVICE}.slice.d; systemctl daemon-reload"
+        limit, undo = (f"systemctl set-property --runtime {SERVICE}.slice CPUQuota={cpus:.0%}" for cpus in (FEW, 1))
+        undo += f"; rm -r /run/systemd/system.control/{SERVICE}.slice.d; systemctl daemon-reload"
         if self.contained:
             limit, undo = (f"docker update --cpus {cpus} {name}" for cpus in (FEW, 1))
         self.host.run(limit)
@@ -171,9 +173,9 @@ def test_a_worker_of_a_container_that_is_killed_for_its_memory_is_said_to_be_so(
     asked = f"curl --silent --request POST --output /dev/null --write-out '%{{http_code}}' 'http://{host.address}"
     assert host.run(f"{asked}{ALLOCATE}'") == "502"
     wait_for(lambda: host.succeeds("plane-process-model status"))
-    said = f"out of memory: since {live} was started the kernel has killed 1 of its processes"
+    said = f"out of memory: since {live} was started the kernel has killed "
     assert said in succeeded(playbook("ansible/playbooks/verify.yml", "community")).stdout
-    assert said in report()["out_of_memory"][0]
+    assert said in json.loads(REPORT.read_text())["out_of_memory"][0]
     assert said in host.run("plane-process-model status")
     journal = host.run(f"journalctl --output=cat --identifier={SERVICE}-{live}")
-    assert "ended, out of memory: at its limit the kernel killed a process of this service (1 so far)" in journal
+    assert "ended, out of memory: at its limit the kernel killed a process of this service" in journal
