@@ -202,13 +202,21 @@ report: ## The dashboard's plots as one HTML page, of a Prometheus that watches:
 dashboard: ## Write Grafana's dashboard again from ansible/vars/dashboard.yml
 	@python tools/dashboard.py
 
+docs: ## The documentation as a site, build/docs/site; a link that leads nowhere is an error
+	@tools/setup.sh venv
+	@tools/setup.sh docs
+	@python tools/documentation.py
+	build/zensical/bin/zensical build --strict --clean
+	@echo $(CURDIR)/build/docs/site/docs/index.html
+
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/checkov.txt requirements/checkov.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/plots.txt requirements/plots.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/load.txt requirements/load.in
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/docs.txt requirements/docs.in
 	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built
 	@if [ -x .venv/bin/python ]; then .venv/bin/python lab/lab.py clean; fi
-	rm -rf .venv build .lab .pytest_cache .mypy_cache .ruff_cache .ansible
+	rm -rf .venv build .lab .cache .pytest_cache .mypy_cache .ruff_cache .ansible

@@ -2,7 +2,7 @@
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
 # help.
-# usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load
+# usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load | docs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -131,5 +131,6 @@ case "${1:-}" in
   aws) setup_aws ;;
   checkov) setup_environment build/checkov requirements/checkov.txt ;;
   load) setup_environment build/load requirements/load.txt ;;
-  *) fail "usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load" ;;
+  docs) setup_environment build/zensical requirements/docs.txt ;;
+  *) fail "usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load | docs" ;;
 esac
