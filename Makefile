@@ -182,6 +182,14 @@ bake-error-rates: ## How often the gate is wrong, over many made-up histories wh
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
 
+# Hosts of its own, gone afterwards unless something failed: what was measured is kept, and the next run goes on.
+bench: setup ## The proposal's claims side by side, with plots: build/bench/report.html; QUICK=1 for a first look
+	@tools/setup.sh plots
+	@tools/setup.sh bench
+	{ export ANSIBLE_INVENTORY=$${ANSIBLE_INVENTORY:-tools/bench/inventory}; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python -m bench $(if $(QUICK),--quick) $(ARGS) && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
+
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py
 
