@@ -39,7 +39,8 @@ class Tally:
     """What one load saw in one measurement. Times are seconds; percentiles and worst are of right answers.
 
     rate: right answers a second. failed: what went wrong -> how often. late: of the request that began latest after its
-    time (open loop). client: share of a processor that the generator used. command: as it was run.
+    time (open loop). client: share of a processor that the generator used. command: as it was run, without the values
+    of headers.
     """
 
     command: Sequence[str]
@@ -121,7 +122,9 @@ def tally(
         late = max(at - began[0] - number / load.rate for number, at in enumerate(began))
     p50, p95, p99 = (percentile(right, share) if right else float("nan") for share in PERCENTILES)
     worst = right[-1] if right else float("nan")
-    return Tally(list(words), len(right), dict(failed), seconds, p50, p95, p99, worst, late, processor / seconds)
+    # A header may be a key that protects something.
+    shown = [f"{word.partition(':')[0]}: …" if word.startswith("--header=") else word for word in words]
+    return Tally(shown, len(right), dict(failed), seconds, p50, p95, p99, worst, late, processor / seconds)
 
 
 Started = tuple[list[str], Path, TextIOWrapper, float, subprocess.Popen[bytes]]

@@ -22,7 +22,7 @@ def write(folder: Path) -> None:
 
 
 def drawn(plot: Mapping[str, Any]) -> Any:
-    """Bars by case, one for each variant, from nothing to the median; the line is from the least to the most."""
+    """By case a point for each variant, its median; the line is from the least to the most."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
@@ -30,24 +30,35 @@ def drawn(plot: Mapping[str, Any]) -> Any:
     series: Mapping[str, Sequence[Sequence[float] | None]] = plot["series"]
     figure = Figure(figsize=(max(7.5, 2.2 * len(cases)), 4.6), layout="constrained")
     axes = figure.subplots()
-    each = WIDTH / len(series)
+    step = WIDTH / len(series)
     for number, (name, values) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
-        axes.bar([], [], color=colour, label=name)
+        axes.plot([], [], "o", color=colour, label=name)
         for place, value in enumerate(values):
             if value is None:
                 continue
             median, least, most = value
-            middle = place - WIDTH / 2 + each * (number + 0.5)
-            axes.bar(middle, median, each * 0.92, color=colour)
-            axes.plot([middle, middle], [least, most], color="#222222", linewidth=1.2)
-            axes.annotate(said(median), (middle, most), ha="center", va="bottom", fontsize=7)
+            middle = place - WIDTH / 2 + step * (number + 0.5)
+            axes.plot([middle, middle], [least, most], color=colour, linewidth=2, alpha=0.5)
+            axes.plot(middle, median, "o", color=colour, markersize=6)
+            axes.annotate(said(median), (middle, median), (6, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xticks(range(len(cases)), cases)
     axes.set(title=plot["title"], ylabel=plot["unit"], yscale=plot["scale"])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.margins(y=0.15)
+    if plot["scale"] == "log":
+        # Less than a decade would make a mountain of what is chance.
+        shown = [value for values in series.values() for each in values if each for value in each[1:]]
+        if shown:
+            axes.set_ylim(min(shown) / 2.5, max(shown) * 2.5)
+    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        which(FuncFormatter(lambda value, _: f"{value:,.10g}" if f"{value:e}"[0] in "125" else ""))
+    if plot["scale"] == "linear":
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    for edge in range(1, len(cases)):
+        axes.axvline(edge - 0.5, color="#cccccc", linewidth=0.8)
+    axes.set_xlim(-0.5, len(cases) - 0.5)
     axes.grid(True, axis="y", linewidth=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 

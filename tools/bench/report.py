@@ -48,7 +48,7 @@ def ratio(row: Row, metric: str) -> str:
     """Against the first variant; a difference that not every repetition shows is none."""
     if metric not in row.ratios:
         return ""
-    return f"× {row.ratios[metric].median:.2g}" if row.differs[metric] else "no difference told apart"
+    return f"× {row.ratios[metric].median:.2g}" if row.differs[metric] else "not told apart"
 
 
 def sentence(verdict: Verdict, variants: Mapping[str, Variant]) -> str:
