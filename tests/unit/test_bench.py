@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +38,7 @@ from bench.data import (
 )
 from bench.generator import Tally
 from bench.instances import alone_command
+from entrypoint_process import SYSTEM_PATH, executable, render
 
 SMALL = Asked("/small", 0)
 CLOSED, OPEN = Load(0, 4), Load(20, 0)
@@ -270,10 +274,33 @@ def test_the_page_shows_errors_verdicts_refusals_and_what_could_not_be_told_apar
         assert words in text
 
 
-def test_gunicorn_alone_has_nothing_of_this_project_and_the_tiers_limits() -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("uvicorn", "--worker-class uvicorn.workers.UvicornWorker plane.asgi:application"),
+        ("gthread", "--worker-class gthread --threads 8 plane.wsgi:application"),
+    ],
+)
+def test_gunicorn_alone_is_called_as_the_proposal_says(tmp_path: Path, name: str, expected: str) -> None:
+    """Whatever the colour's environment says, from which it is started."""
+    words = shlex.split(alone_command(variants()[name], "blue", 8101))
+    words = words[words.index("/usr/bin/env") :]
+    words[-1] = str(executable(tmp_path / "entrypoint.sh", render()))
+    executable(tmp_path / "bin" / "gunicorn", '#!/bin/bash\necho "$@"\n')
+    executable(tmp_path / "bin" / "python", f'#!/bin/bash\nexec {sys.executable} "$@"\n')
+    colour = {
+        "PATH": f"{tmp_path}/bin:{SYSTEM_PATH}", "GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": "5",
+        "GUNICORN_THREADS": "10", "GUNICORN_WORKER_CONNECTIONS": "10", "GUNICORN_TIMEOUT": "120",
+        "GUNICORN_CONFIG": "/none/gunicorn.conf.py", "GUNICORN_PRELOAD": "true", "GUNICORN_ISOLATE_REQUESTS": "true",
+    }  # fmt: skip
+    done = subprocess.run(words, env=colour, cwd=tmp_path, capture_output=True, text=True, check=False)
+    always = "--workers 2 --bind 0.0.0.0:8101 --max-requests 0 --max-requests-jitter 1000 --access-logfile -"
+    assert done.stdout.split() == f"{always} {expected}".split(), done.stderr
+
+
+def test_gunicorn_alone_has_the_tiers_limits() -> None:
     words = alone_command(KNOWN["before"], "blue", 8101)
     for part in (
-        "--property=CPUQuota=100%", "--property=MemoryMax=2G", "GUNICORN_CONFIG=", "GUNICORN_WORKER_CLASS=uvicorn",
-        "GUNICORN_BIND=0.0.0.0:8101", "/etc/plane-api/blue/entrypoint.sh",
+        "--property=CPUQuota=100%", "--property=MemoryMax=2G", "/etc/plane-api/blue/entrypoint.sh",
     ):  # fmt: skip
         assert part in words

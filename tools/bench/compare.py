@@ -12,7 +12,7 @@ from typing import Any
 from bench.data import BEST, Experiment, Goal, Release, Variant
 from bench.generator import Tally
 
-# With fewer repetitions, or by less, nothing is said to differ: where two are the same, all of three repetitions still lie
+# With fewer repetitions, or by less, nothing is said to differ: of two that are the same, all of three repetitions lie
 # on one side every fourth time.
 FEWEST = 3
 LEAST = 0.05

@@ -18,7 +18,8 @@ ADMISSION = "plane-admission.service"
 FIRST_PORT = 8101
 # Requests of each path before anything is measured: every worker has then served some, under either class.
 WARMING = 40
-# Nothing of what this project adds, and no recycling within a measurement: that is another experiment.
+# Nothing of what this project adds to a colour's environment, and no recycling within a measurement: that is another
+# experiment.
 ALONE = {
     "GUNICORN_CONFIG": "",
     "GUNICORN_PRELOAD": "false",
@@ -27,6 +28,7 @@ ALONE = {
     "GUNICORN_MAX_REQUESTS": "0",
     "PLANE_PRESTART": "skip",
 }
+UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_TIMEOUT", "MALLOC_MMAP_THRESHOLD_")
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ def alone_command(variant: Variant, colour: str, port: int) -> str:
     etc = f"/etc/{SERVICE}/{colour}"
     properties = [
         f"User={SERVICE}", "Group=plane", f"EnvironmentFile={etc}/environment", f"WorkingDirectory={etc}/release/code",
-        *limits(),
+        *limits(), "OOMPolicy=continue",
     ]  # fmt: skip
     variables = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
-    return shlex.join([
-        "systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet",
-        *(f"--property={each}" for each in properties),
-        "/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), f"{etc}/entrypoint.sh",
-    ])  # fmt: skip
+    words = ["systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet"]
+    words += [f"--property={each}" for each in properties]
+    words += ["/usr/bin/env", *(f"--unset={name}" for name in UNSET)]
+    words += [f"{name}={value}" for name, value in variables.items()]
+    return shlex.join([*words, f"{etc}/entrypoint.sh"])
 
 
 def unit_of(variant: Variant) -> str:
