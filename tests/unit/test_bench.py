@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench import generator, report
+from bench.__main__ import length
 from bench.compare import (
     Measurement,
     RefusedError,
@@ -37,7 +38,7 @@ from bench.data import (
     variants,
 )
 from bench.generator import Tally
-from bench.instances import alone_command
+from bench.instances import alone_command, peak_and_held
 from entrypoint_process import SYSTEM_PATH, executable, render
 
 SMALL = Asked("/small", 0)
@@ -86,7 +87,7 @@ def test_every_experiment_can_be_read(path: Path, quick: bool) -> None:
 def test_all_experiments_take_less_than_an_hour_and_quick_less_than_five_minutes() -> None:
     for quick, minutes in ((False, 60), (True, 5)):
         all_of_them = [experiment(path, quick, variants(), release()) for path in EXPERIMENTS.glob("*.yml")]
-        assert sum(len(order(each)) * each.seconds for each in all_of_them) < 60 * minutes
+        assert sum(len(order(each)) * length(each) for each in all_of_them) < 60 * minutes
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,7 @@ def test_all_experiments_take_less_than_an_hour_and_quick_less_than_five_minutes
         ({"cases": {"idle": {"small": {"rate": 20, "clients": 1}}}}, "Allowed"),
         ({"cases": {"idle": {"small": {"rate": 30}}}}, "divides 1000"),
         ({"plots": [{"load": "small", "metric": "p98", "unit": "ms"}]}, "p98"),
+        ({"plots": [{"load": "small", "metric": "peak", "unit": "MB"}]}, "fresh: true"),
     ],
 )
 def test_a_data_file_that_cannot_be_right_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -121,6 +123,19 @@ def test_a_rate_makes_a_connection_for_each_request_at_its_time() -> None:
     words = generator.command("http://h", SMALL, {"A": "b"}, OPEN, 10, "log")
     assert {"--requests=200", "--clients=200", "--rate=1", "--rate-period=50ms", "--header=A: b"} <= set(words)
     assert words[-1] == "http://h/small"
+
+
+def test_a_crowd_asks_once_together() -> None:
+    words = generator.command("http://h", SMALL, {}, Load(0, 0, 160), 10, "log")
+    assert {"--clients=160", "--requests=160"} <= set(words)
+    assert not [word for word in words if word.startswith(("--duration", "--rate"))]
+
+
+@pytest.mark.parametrize(
+    "said", ["300\ncache 5\ntotal_rss 100\n", "300\nanon 100\nfile 5\n"], ids=["version 1", "version 2"]
+)
+def test_memory_is_read_of_either_version_of_control_groups(said: str) -> None:
+    assert peak_and_held(said) == (300, 100)
 
 
 def test_values_of_headers_are_not_kept() -> None:
@@ -185,7 +200,7 @@ def test_a_result_is_used_again_only_where_its_data_files_are_the_same() -> None
 
 
 def test_a_measurement_comes_back_from_its_file_as_it_was() -> None:
-    one = measured("before", 1, tally(failed={"status 500": 1}))
+    one = replace(measured("before", 1, tally(failed={"status 500": 1})), peak=2.0, held=1.0)
     assert Measurement.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ FOLDER = ROOT / "build" / "bench"
 # A quick run has a folder of its own, so that it takes nothing of a long one's away.
 QUICK = FOLDER / "quick"
 PLOTTER = ROOT / "build" / "plots" / "bin" / "python"
-# What a measurement takes beside its seconds.
-BESIDE = 1.5
+# What a measurement takes beside its seconds, and new processes do.
+BESIDE, RENEWAL = 1.5, 10.0
 
 
 def file_of(folder: Path, name: str, case: str, variant: str, repetition: int) -> Path:
@@ -72,11 +72,24 @@ def keep(path: Path, said: Mapping[str, Any] | Sequence[Any]) -> None:
     half.replace(path)
 
 
+def length(asked: Experiment) -> float:
+    """About how many seconds a measurement takes."""
+    return asked.seconds + BESIDE + (RENEWAL + asked.settle if asked.fresh else 0)
+
+
 def measure(case: str, repetition: int, instance: Instance, asked: Experiment, of: Release) -> Measurement:
+    if asked.fresh:
+        instance.renew(of)
     before = instance.cpu()
     loads = {name: (of.paths[name], each) for name, each in asked.cases[case].items()}
     tallies = generator.run(instance.base, of.headers, loads, asked.seconds)
-    return Measurement(case, instance.variant.name, repetition, tallies, instance.cpu() - before)
+    found = Measurement(case, instance.variant.name, repetition, tallies, instance.cpu() - before)
+    if asked.fresh:
+        # Not waited for: how much is held after this time is what is asked.
+        time.sleep(asked.settle)
+        peak, held = instance.memory()
+        found = replace(found, peak=peak, held=held)
+    return found
 
 
 def line(found: Measurement) -> str:
@@ -107,7 +120,7 @@ def measure_all(
             found = kept(path, wanted)
             if found is None or found.release != releases[variant]:
                 waiting.append((each, case, variant, repetition, wanted, path))
-    left = sum(each.seconds + BESIDE for each, *_ in waiting)
+    left = sum(length(each) for each, *_ in waiting)
     print(f"{len(waiting)} measurements, about {left / 60:.0f} minutes", flush=True)
     for each, case, variant, repetition, wanted, path in waiting:
         instance = instances[variant]
@@ -117,7 +130,7 @@ def measure_all(
             "release": releases[variant], "machine": machines[instance.host.name], "variant": asdict(known[variant]),
             "measurement": found_now.to_dict(),
         })  # fmt: skip
-        left -= each.seconds + BESIDE
+        left -= length(each)
         print(f"{each.name} | {line(found_now)} | {left / 60:.1f} min left", flush=True)
 
 
@@ -187,6 +200,7 @@ def main() -> None:
             Path(name) if name.endswith(".yml") else EXPERIMENTS / f"{name}.yml" for name in given.experiment or ()
         ]
         asked = [experiment(path, given.quick, known, of) for path in files or sorted(EXPERIMENTS.glob("*.yml"))]
+        asked = [each for each in asked if each.cases]
     except (DataError, OSError) as error:
         sys.exit(f"bench: {error}")
     folder = QUICK if given.quick else FOLDER

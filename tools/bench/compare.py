@@ -24,19 +24,25 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """One variant in one case, once. cpu: seconds of processor that the service used meanwhile."""
+    """One variant in one case, once. cpu: seconds of processor that the service used meanwhile. peak, held: bytes of
+    its control group at the most, and afterwards; not a number where its processes were not new ones.
+    """
 
     case: str
     variant: str
     repetition: int
     tallies: Mapping[str, Tally]
     cpu: float
+    peak: float = float("nan")
+    held: float = float("nan")
 
     def value(self, load: str, metric: str) -> float:
-        """A metric of a load; milliseconds where it is a time."""
+        """A metric of a load; milliseconds where it is a time, MB where it is memory."""
         found = self.tallies[load]
         if metric == "rate":
             return found.rate
+        if metric in ("peak", "held"):
+            return float(getattr(self, metric)) / 1e6
         if metric == "cpu":
             answers = sum(each.answered for each in self.tallies.values())
             return 1000 * self.cpu / answers if answers else float("nan")
@@ -48,7 +54,7 @@ class Measurement:
     @classmethod
     def from_dict(cls, said: Mapping[str, Any]) -> Measurement:
         tallies = {name: Tally(**each) for name, each in said["tallies"].items()}
-        return cls(said["case"], said["variant"], said["repetition"], tallies, said["cpu"])
+        return cls(said["case"], said["variant"], said["repetition"], tallies, said["cpu"], said["peak"], said["held"])
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def order(experiment: Experiment) -> list[tuple[str, str, int]]:
 def key(experiment: Experiment, case: str, variant: Variant, release: Release) -> str:
     """What a result has to have been measured with to be used again: the data files, as far as they concern it."""
     loads = {name: [asdict(load), asdict(release.paths[name])] for name, load in experiment.cases[case].items()}
-    said = [loads, dict(release.headers), experiment.seconds, asdict(variant)]
+    said = [loads, dict(release.headers), experiment.seconds, experiment.fresh, experiment.settle, asdict(variant)]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

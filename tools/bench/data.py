@@ -11,7 +11,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 EXPERIMENTS = HERE / "experiments"
-METRICS = ("p50", "p95", "p99", "worst", "rate", "cpu")
+METRICS = ("p50", "p95", "p99", "worst", "rate", "cpu", "peak", "held")
 # Of a goal's `against`: the variant that did best.
 BEST = "best"
 
@@ -48,10 +48,13 @@ class Release:
 
 @dataclass(frozen=True)
 class Load:
-    """rate: requests a second, whatever was answered (open loop); clients: that ask again once answered. One is 0."""
+    """rate: requests a second, whatever was answered (open loop); clients: that ask again once answered; at_once: that
+    ask once, together. One of them is not 0.
+    """
 
     rate: float
     clients: int
+    at_once: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Experiment:
-    """cases: name -> loads that run side by side, by what they ask for. seconds: of each measurement."""
+    """cases: name -> loads that run side by side, by what they ask for. seconds: of each measurement, where the load
+    has no end of its own. fresh: the processes of the variant are new ones each time, so that its peak of memory is
+    that of the measurement; settle: seconds after which what is held then is looked at.
+    """
 
     name: str
     question: str
@@ -91,6 +97,8 @@ class Experiment:
     cases: Mapping[str, Mapping[str, Load]]
     plots: Sequence[Plot]
     goals: Sequence[Goal]
+    fresh: bool = False
+    settle: float = 0.0
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -121,11 +129,11 @@ def release(path: Path = HERE / "requests.yml") -> Release:
 
 
 def _load(where: str, said: Mapping[str, Any]) -> Load:
-    if len(said) != 1 or not set(said) <= {"rate", "clients"} or next(iter(said.values())) <= 0:
-        raise DataError(f"{where} is {dict(said)}. Allowed: {{rate: a number}} or {{clients: a number}}, above 0")
+    if len(said) != 1 or not set(said) <= {"rate", "clients", "at_once"} or next(iter(said.values())) <= 0:
+        raise DataError(f"{where} is {dict(said)}. Allowed: one of rate, clients and at_once, with a number above 0")
     if "rate" in said and 1000 % said["rate"]:
         raise DataError(f"{where} is {dict(said)}. Allowed: a rate that divides 1000, as h2load counts milliseconds")
-    return Load(float(said.get("rate", 0)), int(said.get("clients", 0)))
+    return Load(float(said.get("rate", 0)), int(said.get("clients", 0)), int(said.get("at_once", 0)))
 
 
 def _goal(said: Mapping[str, Any]) -> Goal:
@@ -147,7 +155,7 @@ def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Rel
         path.stem, said["question"], said["claim"], said["variants"], int(said["repetitions"]), float(said["seconds"]),
         cases,
         [Plot(each["load"], each["metric"], each["unit"], each.get("scale", "linear")) for each in said["plots"]],
-        [_goal(each) for each in said.get("goals", [])],
+        [_goal(each) for each in said.get("goals", [])], bool(said.get("fresh", False)), float(said.get("settle", 0)),
     )  # fmt: skip
     _check(path, found, known, asked)
     if not quick:
@@ -175,3 +183,5 @@ def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: R
     ):
         if names - allowed:
             raise DataError(f"{path}: {what} {sorted(names - allowed)} are not known. Allowed: {sorted(allowed)}")
+    if not found.fresh and {metric for _, metric in shown} & {"peak", "held"}:
+        raise DataError(f"{path}: peak and held need fresh: true, as the kernel's peak is that of a whole life")

@@ -1,7 +1,7 @@
 """The load generator: h2load (Debian's nghttp2-client), its command, its log of each request, and what it used itself.
 
 With `rate`, every request is a connection of its own that is made at its time, whatever was answered before: what waits
-is counted. With `clients`, each keeps its connection and asks again once it was answered.
+is counted. With `clients`, each keeps its connection and asks again once it was answered; with `at_once`, asks once.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def command(base: str, asked: Asked, headers: Mapping[str, str], load: Load, sec
             "--rate=1",
             f"--rate-period={1000 / load.rate:.0f}ms",
         ]
+    elif load.at_once:
+        words += [f"--requests={load.at_once}", f"--clients={load.at_once}"]
     else:
         words += [f"--clients={load.clients}", f"--duration={seconds * 1000:.0f}ms"]
     return [*words, base + asked.path]
@@ -127,6 +129,13 @@ def tally(
     return Tally(shown, len(right), dict(failed), seconds, p50, p95, p99, worst, late, processor / seconds)
 
 
+def time_of(load: Load, seconds: float, took: float) -> float:
+    """Seconds in which the answers of a load came: clients end after their time, the others with their last answer."""
+    if load.clients:
+        return seconds
+    return took if load.at_once else max(seconds, took)
+
+
 Started = tuple[list[str], Path, TextIOWrapper, float, subprocess.Popen[bytes]]
 
 
@@ -152,6 +161,6 @@ def run(
             text = log.read_text(encoding="ascii") if log.exists() else ""
             found[name] = tally(
                 words, text, log.with_suffix(".said").read_text(encoding="utf-8"), asked, load,
-                seconds if load.clients else max(seconds, took), used.ru_utime + used.ru_stime,
+                time_of(load, seconds, took), used.ru_utime + used.ru_stime,
             )  # fmt: skip
         return found

@@ -51,6 +51,32 @@ class Instance:
             total += int(next(line.split()[1] for line in said.splitlines() if line.startswith("usage_usec")))
         return total / 1e6
 
+    def memory(self) -> tuple[float, float]:
+        """Bytes of the service's control group: the most since it started, and what the kernel cannot take back now.
+
+        Of version 1 or 2.
+        """
+        group = self.host.run(f"systemctl show -P ControlGroup {self.units[0]}").strip()
+        said = self.host.run(
+            f"cd /sys/fs/cgroup/memory{group} 2>/dev/null && cat memory.max_usage_in_bytes memory.stat || "
+            f"{{ cd /sys/fs/cgroup{group} && cat memory.peak memory.stat; }}"
+        )
+        return peak_and_held(said)
+
+    def renew(self, release: Release) -> None:
+        """New processes, warm."""
+        self.host.run(f"systemctl restart {self.units[0]}")
+        first = self.base + next(iter(release.paths.values())).path
+        wait_for(lambda: answers(first, release.headers), 120)
+        warm(self, release, rounds=WARMING // 4)
+
+
+def peak_and_held(said: str) -> tuple[float, float]:
+    """Of a peak on the first line, and memory.stat: its anonymous memory, under the name that either version has."""
+    peak, *lines = said.splitlines()
+    found = dict(line.split()[:2] for line in lines)
+    return float(peak), float(found.get("total_rss", found.get("anon", "nan")))
+
 
 def limits(tier: str = "low") -> list[str]:
     """Properties of systemd: the tier's processors and memory."""
@@ -120,11 +146,15 @@ def running(variants: Sequence[Variant], hosts: Sequence[Host], release: Release
             print(f"starting {variant.title} on {hosts[0].name}", flush=True)
             found[variant.name] = stack.enter_context(alone(variant, hosts[0], FIRST_PORT + number, release))
         for instance in found.values():
-            for asked in release.paths.values():
-                wrong = [asked.path for _ in range(WARMING) if not answers(instance.base + asked.path, release.headers)]
-                if wrong:
-                    raise ValueError(f"{instance.variant.title} does not answer {wrong[0]} with 200")
+            warm(instance, release)
         yield found
+
+
+def warm(instance: Instance, release: Release, rounds: int = WARMING) -> None:
+    """Ask for everything, one after the other. Raises ValueError where something is not answered by 200."""
+    for asked in release.paths.values():
+        if not all(answers(instance.base + asked.path, release.headers) for _ in range(rounds)):
+            raise ValueError(f"{instance.variant.title} does not answer {asked.path} with 200")
 
 
 def release_of(instance: Instance) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ COLUMNS = {
     "worst": "worst, ms",
     "rate": "answers a second",
     "cpu": "processor, ms each",
+    "peak": "memory, most, MB",
+    "held": "memory afterwards, MB",
 }
 # As the report's tables show them.
 METRICS = tuple(COLUMNS)
@@ -38,6 +41,8 @@ def figure(spread: Spread) -> str:
     """The median with its spread; as many digits as mean something."""
 
     def one(value: float) -> str:
+        if math.isnan(value):
+            return ""
         return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
     same = one(spread.least) == one(spread.most)
