@@ -186,7 +186,7 @@ request-state: setup ## What a request finds of others, by mechanism and worker 
 bench: setup ## The proposal's claims side by side, with plots: build/bench/report.html; QUICK=1 for a first look
 	@tools/setup.sh plots
 	@tools/setup.sh bench
-	{ export ANSIBLE_INVENTORY=$${ANSIBLE_INVENTORY:-tools/bench/inventory}; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	{ export ANSIBLE_INVENTORY=tools/bench/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
 	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python -m bench $(if $(QUICK),--quick) $(ARGS) && \
 	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
 

@@ -7,8 +7,9 @@
     make bench ARGS=--report                   the report again, of what is there
 
 Results are kept in build/bench/results, one file for each measurement, and a run that was interrupted goes on where it
-was; what was measured with other data files, another release or other seconds is measured again. ANSIBLE_INVENTORY
-names other hosts. Exit status 1 where something could not be said: a client that was the bottleneck, nothing answered.
+was; what was measured with other data files, another release or other seconds is measured again. Hosts that are not
+the lab's: set ANSIBLE_INVENTORY and PYTHONPATH as the Makefile does, and run `python -m bench` alone. Exit status 1
+where something could not be said: a client that was the bottleneck, nothing answered.
 """
 
 from __future__ import annotations
