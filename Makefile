@@ -182,6 +182,14 @@ bake-error-rates: ## How often the gate is wrong, over many made-up histories wh
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
 
+# Hosts of its own, gone afterwards unless something failed: what was measured is kept, and the next run goes on.
+bench: setup ## The proposal's claims side by side, with plots: build/bench/report.html; QUICK=1 for a first look
+	@tools/setup.sh plots
+	@tools/setup.sh bench
+	{ export ANSIBLE_INVENTORY=tools/bench/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python -m bench $(if $(QUICK),--quick) $(ARGS) && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
+
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py
 
@@ -202,13 +210,21 @@ report: ## The dashboard's plots as one HTML page, of a Prometheus that watches:
 dashboard: ## Write Grafana's dashboard again from ansible/vars/dashboard.yml
 	@python tools/dashboard.py
 
+docs: ## The documentation as a site, build/docs/site; a link that leads nowhere is an error
+	@tools/setup.sh venv
+	@tools/setup.sh docs
+	@python tools/documentation.py
+	build/zensical/bin/zensical build --strict --clean
+	@echo $(CURDIR)/build/docs/site/docs/index.html
+
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/checkov.txt requirements/checkov.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/plots.txt requirements/plots.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/load.txt requirements/load.in
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/docs.txt requirements/docs.in
 	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built
 	@if [ -x .venv/bin/python ]; then .venv/bin/python lab/lab.py clean; fi
-	rm -rf .venv build .lab .pytest_cache .mypy_cache .ruff_cache .ansible
+	rm -rf .venv build .lab .cache .pytest_cache .mypy_cache .ruff_cache .ansible

@@ -2,7 +2,7 @@
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
 # help.
-# usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load
+# usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load | docs | bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -57,6 +57,18 @@ PACKAGES
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
     fail "apt-get could not install: ${missing[*]}"
+}
+
+# The load generator of `make bench`.
+setup_bench() {
+  command -v h2load >/dev/null && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    fail "the benchmark needs h2load on PATH (Debian: nghttp2-client), and root to install it"
+  fi
+  echo "setup: installing nghttp2-client (once)"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nghttp2-client >/dev/null 2>&1 ||
+    fail "apt-get could not install: nghttp2-client"
 }
 
 # prometheus and promtool for tests that start them. Unpacked, not installed: the package would start a service.
@@ -131,5 +143,7 @@ case "${1:-}" in
   aws) setup_aws ;;
   checkov) setup_environment build/checkov requirements/checkov.txt ;;
   load) setup_environment build/load requirements/load.txt ;;
-  *) fail "usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load" ;;
+  bench) setup_bench ;;
+  docs) setup_environment build/zensical requirements/docs.txt ;;
+  *) fail "usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load | docs | bench" ;;
 esac

@@ -33,7 +33,7 @@ def test_a_version_that_is_not_known_loses_what_the_oldest_does() -> None:
 
 def test_every_entry_names_where_its_figures_are_from() -> None:
     for entry in recycling.MEASURED:
-        assert entry.source.startswith("docs/proposal.md")
+        assert entry.source.startswith("docs/claims.md")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_recycling_that_loses_writes_is_refused() -> None:
 
     assert chosen.refusal == (
         "plane_api_recycling is gunicorn, but gunicorn 23.0.0 with gthread loses writes when it recycles "
-        "(docs/proposal.md, gunicorn 23.0.0). Allowed: auto or rotation, or a newer gunicorn"
+        "(docs/claims.md, gunicorn 23.0.0). Allowed: auto or rotation, or a newer gunicorn"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which request-scoped state outlives a request, by worker class: docs/proposal.md shows it, here in a smaller size."""
+"""Which request-scoped state outlives a request, by worker class: docs/claims.md shows it, here in a smaller size."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_the_proposals_tiers(workers: int, threads: int, concurrency: int) -> No
     ids=["gthread", "with admission", "with admission and preload"],
 )
 def test_the_peak_on_real_plane_is_predicted_within_15_percent(model: Model, measured: int) -> None:
-    """160 requests of 5 MB at once, the rest of the slots idle: docs/proposal.md, figure 4."""
+    """160 requests of 5 MB at once, the rest of the slots idle: docs/claims.md, figure 4."""
     busy = model.bounded_heavy_slots
     only_heavy = Model(
         workers=model.workers, threads=model.threads, slots=busy, heavy_slots=busy, preload=model.preload

@@ -78,7 +78,7 @@ def compare_process(desired: Mapping[str, Any], facts: Mapping[str, Fact]) -> li
 
 
 def compare_versions(desired: Mapping[str, Any], versions: Mapping[str, str]) -> list[Mismatch]:
-    """Settings that the installed gunicorn does not bear, as measured (docs/proposal.md).
+    """Settings that the installed gunicorn does not bear, as measured (docs/claims.md).
 
     worker_connections: before 24.1.1 gthread counts idle connections too, so slots and health checks get none.
     max_requests: what the release pins is not always what is installed.

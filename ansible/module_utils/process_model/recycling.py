@@ -34,10 +34,10 @@ class Measured:
 
 
 MEASURED = (
-    Measured("gthread", None, 40, 245, "docs/proposal.md, gunicorn 23.0.0"),
-    Measured("gthread", "24.1.1", 0, 214, "docs/proposal.md, gunicorn 24.1.1, 25.3.0 and 26.2.0"),
-    Measured("gthread", "27.0.1", 0, 0, "docs/proposal.md, gunicorn 27.0.1"),
-    Measured("uvicorn", None, 108, 768, "docs/proposal.md, uvicorn's worker"),
+    Measured("gthread", None, 40, 245, "docs/claims.md, gunicorn 23.0.0"),
+    Measured("gthread", "24.1.1", 0, 214, "docs/claims.md, gunicorn 24.1.1, 25.3.0 and 26.2.0"),
+    Measured("gthread", "27.0.1", 0, 0, "docs/claims.md, gunicorn 27.0.1"),
+    Measured("uvicorn", None, 108, 768, "docs/claims.md, uvicorn's worker"),
 )
 
 

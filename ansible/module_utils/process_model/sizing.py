@@ -98,7 +98,7 @@ PROPOSAL = Coefficients(
     asked=1,
     allocator=120 * MIB,
 )
-# Real Plane, community backend of 2026-05 on its own pins (docs/proposal.md, figures 4 and 5): two warm workers 287 MB,
+# Real Plane, community backend of 2026-05 on its own pins (docs/claims.md, figures 4 and 5): two warm workers 287 MB,
 # 194 with preload; a page description of 5 MB adds 34. What a thread adds is in the request's figure.
 MEASURED = Coefficients(
     source="measured on real Plane",

@@ -1,0 +1,187 @@
+"""The data files of the benchmark: variants, what is asked, experiments. Everything is checked as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+EXPERIMENTS = HERE / "experiments"
+METRICS = ("p50", "p95", "p99", "worst", "rate", "cpu", "peak", "held")
+# Of a goal's `against`: the variant that did best.
+BEST = "best"
+
+
+class DataError(ValueError):
+    """A data file that cannot be right; the message names file, what was found and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """direct: variables of the entrypoint; inventory: variables of the inventory. One of them is None."""
+
+    name: str
+    title: str
+    direct: Mapping[str, str] | None
+    inventory: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """bytes: length of the answer, 0 where it is not checked."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is asked of a release, by name, with which headers."""
+
+    headers: Mapping[str, str]
+    paths: Mapping[str, Asked]
+
+
+@dataclass(frozen=True)
+class Load:
+    """rate: requests a second, whatever was answered (open loop); clients: that ask again once answered; at_once: that
+    ask once, together. One of them is not 0.
+    """
+
+    rate: float
+    clients: int
+    at_once: int = 0
+
+
+@dataclass(frozen=True)
+class Plot:
+    """load: its name, or "all". unit: of the axis. scale: linear or log."""
+
+    load: str
+    metric: str
+    unit: str
+    scale: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio, of `variant` in `case` against another variant in the same case, or the same variant in another case."""
+
+    load: str
+    metric: str
+    variant: str
+    case: str
+    against_variant: str
+    against_case: str
+    at_most: float | None
+    at_least: float | None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """cases: name -> loads that run side by side, by what they ask for. seconds: of each measurement, where the load
+    has no end of its own. fresh: the processes of the variant are new ones each time, so that its peak of memory is
+    that of the measurement; settle: seconds after which what is held then is looked at.
+    """
+
+    name: str
+    question: str
+    claim: str
+    variants: Sequence[str]
+    repetitions: int
+    seconds: float
+    cases: Mapping[str, Mapping[str, Load]]
+    plots: Sequence[Plot]
+    goals: Sequence[Goal]
+    fresh: bool = False
+    settle: float = 0.0
+
+
+def load(path: Path) -> dict[str, Any]:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: a mapping is needed, not {type(found).__name__}")
+    return found
+
+
+def variants(path: Path = HERE / "variants.yml") -> dict[str, Variant]:
+    found = {}
+    for name, said in load(path).items():
+        direct, inventory = said.get("direct"), said.get("inventory")
+        if (direct is None) == (inventory is None) or set(said) - {"title", "direct", "inventory"}:
+            raise DataError(f"{path}: {name} has {sorted(said)}. Allowed: title, and one of direct and inventory")
+        words = None if direct is None else {key: str(value) for key, value in direct.items()}
+        found[name] = Variant(name, str(said["title"]), words, inventory)
+    return found
+
+
+def release(path: Path = HERE / "requests.yml") -> Release:
+    said = load(path)
+    paths = {name: Asked(str(each["path"]), int(each.get("bytes", 0))) for name, each in said["paths"].items()}
+    wrong = [each.path for each in paths.values() if not each.path.startswith("/")]
+    if wrong:
+        raise DataError(f"{path}: paths begin with /, not as {wrong}")
+    return Release({str(key): str(value) for key, value in said.get("headers", {}).items()}, paths)
+
+
+def _load(where: str, said: Mapping[str, Any]) -> Load:
+    if len(said) != 1 or not set(said) <= {"rate", "clients", "at_once"} or next(iter(said.values())) <= 0:
+        raise DataError(f"{where} is {dict(said)}. Allowed: one of rate, clients and at_once, with a number above 0")
+    if "rate" in said and 1000 % said["rate"]:
+        raise DataError(f"{where} is {dict(said)}. Allowed: a rate that divides 1000, as h2load counts milliseconds")
+    return Load(float(said.get("rate", 0)), int(said.get("clients", 0)), int(said.get("at_once", 0)))
+
+
+def _goal(said: Mapping[str, Any]) -> Goal:
+    against = said["against"]
+    return Goal(
+        said["load"], said["metric"], said["variant"], said["case"], against.get("variant", said["variant"]),
+        against.get("case", said["case"]), said.get("at_most"), said.get("at_least"),
+    )  # fmt: skip
+
+
+def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Release) -> Experiment:
+    """An experiment's file; quick: with fewer repetitions, seconds and cases. Raises DataError."""
+    said = load(path)
+    cases = {
+        case: {name: _load(f"{path}: {name} in {case}", each) for name, each in loads.items()}
+        for case, loads in said["cases"].items()
+    }
+    found = Experiment(
+        path.stem, said["question"], said["claim"], said["variants"], int(said["repetitions"]), float(said["seconds"]),
+        cases,
+        [Plot(each["load"], each["metric"], each["unit"], each.get("scale", "linear")) for each in said["plots"]],
+        [_goal(each) for each in said.get("goals", [])], bool(said.get("fresh", False)), float(said.get("settle", 0)),
+    )  # fmt: skip
+    _check(path, found, known, asked)
+    if not quick:
+        return found
+    less = said["quick"]
+    return replace(
+        found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]),
+        cases={case: cases[case] for case in less["cases"]},
+        goals=[goal for goal in found.goals if {goal.case, goal.against_case} <= set(less["cases"])],
+    )  # fmt: skip
+
+
+def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: Release) -> None:
+    """Raises DataError where a name is none."""
+    loads = {name for case in found.cases.values() for name in case}
+    variants_of_goals = {name for goal in found.goals for name in (goal.variant, goal.against_variant)} - {BEST}
+    shown = [(each.load, each.metric) for each in found.plots] + [(each.load, each.metric) for each in found.goals]
+    for what, names, allowed in (
+        ("variants", set(found.variants), set(known)),
+        ("paths", loads, set(asked.paths)),
+        ("loads of plots and goals", {name for name, _ in shown}, loads | {"all"}),
+        ("metrics", {metric for _, metric in shown}, set(METRICS)),
+        ("variants of goals", variants_of_goals, set(found.variants)),
+        ("cases of goals", {name for goal in found.goals for name in (goal.case, goal.against_case)}, set(found.cases)),
+    ):
+        if names - allowed:
+            raise DataError(f"{path}: {what} {sorted(names - allowed)} are not known. Allowed: {sorted(allowed)}")
+    if not found.fresh and {metric for _, metric in shown} & {"peak", "held"}:
+        raise DataError(f"{path}: peak and held need fresh: true, as the kernel's peak is that of a whole life")

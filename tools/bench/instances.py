@@ -1,0 +1,172 @@
+"""Variants as they run: deployed behind admission by site.yml, or gunicorn alone on a port of its own."""
+
+from __future__ import annotations
+
+import shlex
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from support import PORTS, ROOT, Host, seed, site, succeeded, wait_for
+
+from bench.data import Release, Variant, load
+
+SERVICE = "plane-api"
+ADMISSION = "plane-admission.service"
+FIRST_PORT = 8101
+# Requests of each path before anything is measured: every worker has then served some, under either class.
+WARMING = 40
+# Nothing of what this project adds to a colour's environment, and no recycling within a measurement: that is another
+# experiment.
+ALONE = {
+    "GUNICORN_CONFIG": "",
+    "GUNICORN_PRELOAD": "false",
+    "GUNICORN_WARM_UP": "",
+    "GUNICORN_ISOLATE_REQUESTS": "false",
+    "GUNICORN_MAX_REQUESTS": "0",
+    "PLANE_PRESTART": "skip",
+}
+UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_TIMEOUT", "MALLOC_MMAP_THRESHOLD_")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """units: of systemd, whose processor time is the service's."""
+
+    variant: Variant
+    host: Host
+    base: str
+    units: Sequence[str]
+
+    def cpu(self) -> float:
+        """Seconds of processor that the units have used. Reads control groups of version 2, beside version 1 too."""
+        total = 0
+        for unit in self.units:
+            group = self.host.run(f"systemctl show -P ControlGroup {unit}").strip()
+            said = self.host.run(
+                f"cat /sys/fs/cgroup/unified{group}/cpu.stat /sys/fs/cgroup{group}/cpu.stat 2>/dev/null", check=False
+            )
+            total += int(next(line.split()[1] for line in said.splitlines() if line.startswith("usage_usec")))
+        return total / 1e6
+
+    def memory(self) -> tuple[float, float]:
+        """Bytes of the service's control group: the most since it started, and what the kernel cannot take back now.
+
+        Of version 1 or 2.
+        """
+        group = self.host.run(f"systemctl show -P ControlGroup {self.units[0]}").strip()
+        said = self.host.run(
+            f"cd /sys/fs/cgroup/memory{group} 2>/dev/null && cat memory.max_usage_in_bytes memory.stat || "
+            f"{{ cd /sys/fs/cgroup{group} && cat memory.peak memory.stat; }}"
+        )
+        return peak_and_held(said)
+
+    def renew(self, release: Release) -> None:
+        """New processes, warm."""
+        self.host.run(f"systemctl restart {self.units[0]}")
+        first = self.base + next(iter(release.paths.values())).path
+        wait_for(lambda: answers(first, release.headers), 120)
+        warm(self, release, rounds=WARMING // 4)
+
+
+def peak_and_held(said: str) -> tuple[float, float]:
+    """Of a peak on the first line, and memory.stat: its anonymous memory, under the name that either version has."""
+    peak, *lines = said.splitlines()
+    found = dict(line.split()[:2] for line in lines)
+    return float(peak), float(found.get("total_rss", found.get("anon", "nan")))
+
+
+def limits(tier: str = "low") -> list[str]:
+    """Properties of systemd: the tier's processors and memory."""
+    row = load(ROOT / "ansible" / "vars" / "tiers.yml")["plane_tiers"][tier]
+    return [f"CPUQuota={row['cpu'] * 100}%", f"MemoryMax={row['memory'].removesuffix('iB')}"]
+
+
+def alone_command(variant: Variant, colour: str, port: int) -> str:
+    """The shell command that starts gunicorn alone, of a colour's release and environment."""
+    etc = f"/etc/{SERVICE}/{colour}"
+    properties = [
+        f"User={SERVICE}", "Group=plane", f"EnvironmentFile={etc}/environment", f"WorkingDirectory={etc}/release/code",
+        *limits(), "OOMPolicy=continue",
+    ]  # fmt: skip
+    variables = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
+    words = ["systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet"]
+    words += [f"--property={each}" for each in properties]
+    words += ["/usr/bin/env", *(f"--unset={name}" for name in UNSET)]
+    words += [f"{name}={value}" for name, value in variables.items()]
+    return shlex.join([*words, f"{etc}/entrypoint.sh"])
+
+
+def unit_of(variant: Variant) -> str:
+    return f"{SERVICE}-bench-{variant.name}.service"
+
+
+def answers(url: str, headers: Mapping[str, str]) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=60) as answer:  # noqa: S310
+            answer.read()
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def alone(variant: Variant, host: Host, port: int, release: Release) -> Iterator[Instance]:
+    """gunicorn with nothing in front, of the live colour's release. Ends with the block."""
+    unit = unit_of(variant)
+    host.run(alone_command(variant, host.live(), port))
+    base = f"http://{host.address}:{port}"
+    try:
+        wait_for(lambda: answers(base + next(iter(release.paths.values())).path, release.headers), 120)
+        yield Instance(variant, host, base, [unit])
+    finally:
+        host.run(f"systemctl stop {unit}", check=False)
+
+
+@contextmanager
+def running(variants: Sequence[Variant], hosts: Sequence[Host], release: Release) -> Iterator[dict[str, Instance]]:
+    """All variants at once, warmed: who is not asked costs nothing but memory. Raises ValueError: too few hosts."""
+    deployed = [variant for variant in variants if variant.inventory is not None]
+    if len(hosts) < max(1, len(deployed)):
+        raise ValueError(f"{len(deployed)} variants behind admission need as many hosts in plane_api, not {len(hosts)}")
+    found = {}
+    for variant, host in zip(deployed, hosts):
+        print(f"deploying {variant.title} to {host.name}", flush=True)
+        # The inventory's model is what the proposal says; recycling is another experiment.
+        succeeded(site(host.name, plane_api_max_requests=0, plane_release_migrate=True, **(variant.inventory or {})))
+        base = f"http://{host.address}:{PORTS[SERVICE]}"
+        found[variant.name] = Instance(variant, host, base, [f"{SERVICE}@{host.live()}.service", ADMISSION])
+    if not deployed:
+        succeeded(site(hosts[0].name, plane_release_migrate=True))
+    seed(hosts[0])
+    with ExitStack() as stack:
+        for number, variant in enumerate(variant for variant in variants if variant.direct is not None):
+            print(f"starting {variant.title} on {hosts[0].name}", flush=True)
+            found[variant.name] = stack.enter_context(alone(variant, hosts[0], FIRST_PORT + number, release))
+        for instance in found.values():
+            warm(instance, release)
+        yield found
+
+
+def warm(instance: Instance, release: Release, rounds: int = WARMING) -> None:
+    """Ask for everything, one after the other. Raises ValueError where something is not answered by 200."""
+    for asked in release.paths.values():
+        if not all(answers(instance.base + asked.path, release.headers) for _ in range(rounds)):
+            raise ValueError(f"{instance.variant.title} does not answer {asked.path} with 200")
+
+
+def release_of(instance: Instance) -> str:
+    """What runs there: the folder of its release is named by its content."""
+    return instance.host.run(f"readlink -f /etc/{SERVICE}/{instance.host.live()}/release").strip()
+
+
+def machine_of(host: Host) -> dict[str, str]:
+    """What a raw result has to say of where it was measured."""
+    said = host.run(
+        "uname -r; nproc; . /etc/os-release; echo $PRETTY_NAME; "
+        f"/etc/{SERVICE}/{host.live()}/release/venv/bin/python -m pip --disable-pip-version-check freeze 2>/dev/null "
+        "| grep -iE '^(django|gunicorn|uvicorn|asgiref)=' | tr '\\n' ' '"
+    ).splitlines()
+    return dict(zip(("kernel", "processors", "system", "packages"), said))
