@@ -23,6 +23,14 @@ def plain(text: str) -> str:
     return re.sub(r"[CO]\(([^)]*)\)", r"`\1`", text).replace("|", "\\|")
 
 
+def described(options: dict[str, Any]) -> str:
+    """A description, which Ansible takes as one text or as a list; what the default is has a column of its own."""
+    lines = options["description"]
+    return " ".join(
+        plain(line) for line in ([lines] if isinstance(lines, str) else lines) if not line.startswith("Default:")
+    )
+
+
 def default_of(options: dict[str, Any], defaults: dict[str, Any], name: str) -> str:
     if options.get("required"):
         return "*required*"
@@ -44,9 +52,9 @@ def table(role: str) -> str:
     defaults = yaml.safe_load((folder / "defaults/main.yml").read_text(encoding="utf-8"))
     lines = ["| variable | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, options in spec["argument_specs"]["main"]["options"].items():
-        meaning = " ".join(plain(line) for line in options["description"] if not line.startswith("Default:"))
+        meaning = described(options)
         if "options" in options:
-            parts = [f"`{key}`: {plain(' '.join(value['description']))}" for key, value in options["options"].items()]
+            parts = [f"`{key}`: {described(value)}" for key, value in options["options"].items()]
             meaning += " Each has " + " ".join(parts)
         lines.append(f"| `{name}` | {options['type']} | {default_of(options, defaults, name)} | {meaning} |")
     return "\n".join(lines)
