@@ -7,6 +7,8 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
 with_helpers := PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils python
+# Those that draw, and need no host, run where matplotlib is.
+with_plots := PYTHONPATH=$(CURDIR)/ansible/module_utils build/plots/bin/python
 # So that what is piped comes line by line.
 export PYTHONUNBUFFERED := 1
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -165,7 +167,7 @@ loadtest: ## Users that read, write, open pages at once and ask GraphQL: make lo
 bake: ## Judge what an environment runs against what it ran before the switch: make bake ENV=staging
 	@tools/setup.sh venv
 	@tools/setup.sh plots
-	@$(with_helpers) tools/bake.py $(or $(ENV),staging) $(ARGS)
+	@$(with_plots) tools/bake.py $(or $(ENV),staging) $(ARGS)
 
 advise: ## Keep, or more threads, workers, hosts or memory, from metrics and the calculator: make advise ENV=staging
 	@tools/setup.sh venv
@@ -205,9 +207,10 @@ bench-observability: lab-up ## What it costs a host to be watched: throughput si
 
 report: ## The dashboard's plots as one HTML page, of a Prometheus that watches: make report ARGS='--hours 48'
 	@tools/setup.sh plots
-	@python tools/observability_report.py $(ARGS)
+	@$(with_plots) tools/observability_report.py $(ARGS)
 
-dashboard: ## Write Grafana's dashboard again from ansible/vars/dashboard.yml
+dashboard: ## Write Grafana's dashboard, to be imported there: build/reports/dashboard.json
+	@tools/setup.sh venv
 	@python tools/dashboard.py
 
 docs: ## The documentation as a site, build/docs/site; a link that leads nowhere is an error

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROLES = ROOT / "ansible" / "roles"
 SERVICES = {"plane_api": "plane-api", "plane_graphql": "plane-graphql"}
 VAULT = "vault.yml"
+# The Python that has matplotlib: `tools/setup.sh plots` makes it.
+PLOTTER = ROOT / "build" / "plots" / "bin" / "python"
 # Of Prometheus on the host of the group plane_monitoring.
 PROMETHEUS_PORT = 9090
 

@@ -11,20 +11,16 @@ from __future__ import annotations
 import argparse
 import html
 import io
-import json
 import re
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import dashboard
-import yaml
+import environments
+from prometheus import Prometheus, PrometheusError, Series
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "build" / "reports" / "observability.html"
@@ -52,41 +48,11 @@ ALL = ".+"
 SWITCHED = "changes(plane_service_live{OF}[1m]) > 0"
 SWITCH_SECONDS = 120.0
 
-Series = tuple[Mapping[str, str], Sequence[tuple[float, float]]]
 
-
-class PrometheusError(Exception):
-    """Prometheus cannot be asked, or did not understand."""
-
-
-def ask(address: str, path: str, **parameters: str) -> Any:
-    """What Prometheus's API answers as `data`. Raises PrometheusError."""
-    url = f"{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-    if not url.startswith(("http://", "https://")):
-        raise PrometheusError(f"{address} is no address of a Prometheus, for example http://192.0.2.51:9090")
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http or https, as was just seen
-            return json.load(answer)["data"]
-    except urllib.error.HTTPError as error:
-        raise PrometheusError(f"{address}: {error.read().decode(errors='replace')}") from error
-    except (OSError, ValueError, KeyError) as error:
-        raise PrometheusError(f"{address} does not answer as Prometheus does: {error}") from error
-
-
-def over_time(address: str, expression: str, start: float, end: float) -> list[Series]:
-    """Each series of a query: its labels, and its values with their times. Prometheus's NaN are left out."""
-    step = max(15.0, (end - start) / POINTS)
-    data = ask(address, "query_range", query=expression, start=f"{start:.0f}", end=f"{end:.0f}", step=f"{step:.0f}")
-    found = []
-    for series in data["result"]:
-        values = [(when, float(value)) for when, value in series["values"]]
-        found.append((series["metric"], [(when, value) for when, value in values if value == value]))
-    return [(labels, values) for labels, values in found if values]
-
-
-def now(address: str, expression: str) -> list[Mapping[str, str]]:
-    """The labels of each series that a query has now."""
-    return [series["metric"] for series in ask(address, "query", query=expression)["result"]]
+def over_time(prometheus: Prometheus, expression: str, start: float, end: float) -> list[Series]:
+    """Each series of a query that has values."""
+    found = prometheus.over(expression, start, end, max(15.0, (end - start) / POINTS))
+    return [each for each in found if each.points]
 
 
 def name_of(legend: str, labels: Mapping[str, str]) -> str:
@@ -116,7 +82,7 @@ def key_of(names: Sequence[str]) -> str:
     return f'<ul class="key">{"".join(items)}</ul>'
 
 
-def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, stacked: bool, start: float, end: float,
+def plot(found: Sequence[tuple[str, Mapping[float, float]]], unit: str, stacked: bool, start: float, end: float,
          switches: Sequence[float]) -> str:  # fmt: skip
     """An SVG of named series. switches: times at which traffic was switched."""
     import matplotlib
@@ -130,19 +96,19 @@ def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, 
     axes = figure.subplots()
     bottoms: dict[float, float] = {}
     for index, (name, values) in enumerate(found):
-        times = [datetime.fromtimestamp(when, timezone.utc) for when, _ in values]
-        heights = [value * scale for _, value in values]
+        times = [datetime.fromtimestamp(when, timezone.utc) for when in values]
+        heights = [value * scale for value in values.values()]
         colour, line, _ = look_of(index)
         if stacked:
-            below = [bottoms.get(when, 0.0) for when, _ in values]
+            below = [bottoms.get(when, 0.0) for when in values]
             heights = [low + height for low, height in zip(below, heights)]
-            bottoms.update({when: height for (when, _), height in zip(values, heights)})
+            bottoms.update(zip(values, heights))
             axes.fill_between(times, below, heights, color=colour, alpha=0.35, linewidth=0)
         axes.plot(times, heights, line, color=colour, linewidth=1.6, label=name)
     for when in switches:
         axes.axvline(datetime.fromtimestamp(when, timezone.utc), color="#1b1f24", linewidth=0.9, linestyle=":")
     axes.set_ylim(bottom=0)
-    if axes.get_ylim()[1] < 1e-6 or all(value == 0 for _, values in found for _, value in values):
+    if axes.get_ylim()[1] < 1e-6 or all(value == 0 for _, values in found for value in values.values()):
         axes.set_ylim(0, 1)
     axes.set_xlim(*(datetime.fromtimestamp(when, timezone.utc) for when in (start, end)))
     locator = AutoDateLocator(maxticks=6)
@@ -174,11 +140,11 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{each}</tr>' for each in cells)}</table>"
 
 
-def alerts_of(address: str, environment: str) -> str:
+def alerts_of(prometheus: Prometheus, environment: str) -> str:
     """What fires now, in a list."""
     firing = [
         alert
-        for alert in ask(address, "alerts")["alerts"]
+        for alert in prometheus.ask("alerts")["alerts"]
         if alert["state"] == "firing" and re.fullmatch(environment, alert["labels"].get("environment", ""))
     ]
     if not firing:
@@ -191,15 +157,15 @@ def alerts_of(address: str, environment: str) -> str:
     return f'<p class="bad">{len(firing)} alerts fire:</p><ul>{"".join(lines)}</ul>'
 
 
-def page(address: str, hours: float, environment: str, service: str) -> tuple[str, list[str]]:
+def page(prometheus: Prometheus, hours: float, environment: str, service: str) -> tuple[str, list[str]]:
     """The page, and the titles of panels that have no data. Raises PrometheusError."""
     end = time.time()
     start = end - hours * 3600
     switches = first_of_each(
         [
             when
-            for _, values in over_time(address, dashboard.query(SWITCHED, environment, service), start, end)
-            for when, _ in values
+            for each in over_time(prometheus, dashboard.query(SWITCHED, environment, service), start, end)
+            for when in each.points
         ]
     )
     parts, empty = [], []
@@ -207,16 +173,16 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
         panels = []
         for panel in row["panels"]:
             style = panel.get("style", "line")
-            found: list[tuple[str, Sequence[tuple[float, float]]]] = []
+            found: list[tuple[str, Mapping[float, float]]] = []
             if style == "table":
                 expression = dashboard.query(panel["queries"][0]["expr"], environment, service)
-                rows = now(address, expression)
+                rows = [each.labels for each in prometheus.at(expression, end)]
                 drawn, has_data = table(rows), bool(rows)
             else:
                 for each in panel["queries"]:
                     expression = dashboard.query(each["expr"], environment, service)
-                    found += [(name_of(each["legend"], labels), values)
-                              for labels, values in over_time(address, expression, start, end)]  # fmt: skip
+                    found += [(name_of(each["legend"], series.labels), series.points)
+                              for series in over_time(prometheus, expression, start, end)]  # fmt: skip
                 has_data = bool(found)
                 drawn = "<p>no data</p>"
                 if found:
@@ -234,22 +200,9 @@ def page(address: str, hours: float, environment: str, service: str) -> tuple[st
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Plane, {said}</title><style>{STYLE}</style>'
         f"<h1>Plane: process model, health, slots, latency</h1><p>{said} UTC{html.escape(of)}{dots}</p>"
-        f"{alerts_of(address, environment)}{''.join(parts)}</html>\n"
+        f"{alerts_of(prometheus, environment)}{''.join(parts)}</html>\n"
     )
     return text, empty
-
-
-def monitor_of(inventory: Path) -> str | None:
-    """Where Prometheus listens, of the first host of plane_monitoring in an inventory's hosts.yml."""
-    groups = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))
-    addresses = {
-        name: variables["ansible_host"]
-        for content in groups.values()
-        for name, variables in (content.get("hosts") or {}).items()
-        if variables and "ansible_host" in variables
-    }
-    monitors = ((groups.get("plane_monitoring") or {}).get("hosts") or {}).keys()
-    return next((f"http://{addresses[name]}:9090" for name in monitors if name in addresses), None)
 
 
 def main() -> None:
@@ -262,12 +215,10 @@ def main() -> None:
     parser.add_argument("--service", default=ALL, help="a regular expression; default all")
     parser.add_argument("--output", type=Path, default=PAGE)
     given = parser.parse_args()
-    address = given.prometheus or monitor_of(given.inventory)
-    if not address:
-        sys.exit(f"{given.inventory} has no host in the group plane_monitoring: name its Prometheus with --prometheus")
     try:
-        text, empty = page(address.rstrip("/"), given.hours, given.environment, given.service)
-    except PrometheusError as error:
+        address = environments.prometheus_of(environments.read(given.inventory), given.prometheus)
+        text, empty = page(Prometheus(address), given.hours, given.environment, given.service)
+    except (environments.SettingsError, PrometheusError) as error:
         sys.exit(str(error))
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(text, encoding="utf-8")

@@ -42,7 +42,8 @@ class Prometheus:
         address = f"{self.url.rstrip('/')}/api/v1/{path}"
         if not address.startswith(("http://", "https://")):
             raise PrometheusError(f"{self.url!r} is no address of a Prometheus: http://host:9090, for example")
-        body = urllib.parse.urlencode(parameters).encode()
+        # Without parameters it is a GET: some answers are given to no other.
+        body = urllib.parse.urlencode(parameters).encode() or None
         try:
             with urllib.request.urlopen(address, body, PATIENCE) as response:  # noqa: S310 - checked above
                 answer = json.load(response)

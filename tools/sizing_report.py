@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import client
+import environments
 import sizing_plots
 import yaml
 from process_model import sizing
@@ -47,8 +48,6 @@ CONCURRENCY_MODEL = (2, 8, 5)
 # Of the machine's free memory, what an instance may be predicted to take: the database holds as much again.
 SHARE = 0.4
 FOLDER = ROOT / "build" / "reports"
-# `tools/setup.sh plots` makes it.
-PLOTTER = ROOT / "build" / "plots" / "bin" / "python"
 TIERS = ROOT / "ansible" / "vars" / "tiers.yml"
 FILL = (ROOT / "lab" / "fill.py").read_text(encoding="utf-8")
 
@@ -378,7 +377,7 @@ def write(
     for headings, cells in tables:
         text += ["", *markdown(headings, cells)]
     (FOLDER / "sizing.md").write_text("\n".join(text) + "\n", encoding="utf-8")
-    subprocess.run([PLOTTER, sizing_plots.__file__, FOLDER], check=True)
+    subprocess.run([environments.PLOTTER, sizing_plots.__file__, FOLDER], check=True)
     return [line for headings, cells in tables for line in ["", *columns([headings, *cells])]]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import environments
 import pytest
 import recordings
 import yaml
@@ -43,7 +43,7 @@ class Gate:
     def bake(self, prometheus: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         until = datetime.fromtimestamp(END, timezone.utc).isoformat()
         return subprocess.run(
-            [sys.executable, ROOT / "tools/bake.py", self.name, "--inventory", self.folder / "inventory",
+            [environments.PLOTTER, ROOT / "tools/bake.py", self.name, "--inventory", self.folder / "inventory",
              "--prometheus", prometheus, "--until", until, "--verified", self.folder / "verify.json",
              "--records", self.folder / "records", *arguments],
             capture_output=True, text=True, check=False,

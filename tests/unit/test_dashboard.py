@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import dashboard
+import environments
 import observability_report
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_grafana_s_file_is_what_the_source_says() -> None:
-    assert dashboard.DASHBOARD.read_text(encoding="utf-8") == dashboard.text_of(dashboard.read())
+def test_grafana_s_file_is_what_the_source_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "DASHBOARD", tmp_path / "reports" / "dashboard.json")
+    dashboard.main()
+    written = dashboard.DASHBOARD.read_text(encoding="utf-8")
+    assert written == dashboard.text_of(dashboard.read())
+    asked = {target["expr"] for panel in json.loads(written)["panels"] for target in panel.get("targets", [])}
+    assert asked == {
+        dashboard.query(query["expr"], "$environment", "$service")
+        for row in dashboard.read()
+        for panel in row["panels"]
+        for query in panel["queries"]
+    }
 
 
 def test_every_panel_reads_what_is_listed_or_recorded() -> None:
@@ -42,4 +55,5 @@ def test_a_series_is_called_as_grafana_calls_it() -> None:
 
 
 def test_the_monitor_is_found_by_its_group() -> None:
-    assert observability_report.monitor_of(ROOT / "tests/observability/inventory") == "http://10.203.90.41:9090"
+    environment = environments.read(ROOT / "tests/observability/inventory")
+    assert environments.prometheus_of(environment, None) == "http://10.203.90.41:9090"

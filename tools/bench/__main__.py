@@ -26,6 +26,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import environments
 from support import ROOT, Host, inventory_hosts
 
 from bench import generator, plots, report
@@ -36,7 +37,6 @@ from bench.instances import Instance, machine_of, release_of, running
 FOLDER = ROOT / "build" / "bench"
 # A quick run has a folder of its own, so that it takes nothing of a long one's away.
 QUICK = FOLDER / "quick"
-PLOTTER = ROOT / "build" / "plots" / "bin" / "python"
 # What a measurement takes beside its seconds, and new processes do.
 BESIDE, RENEWAL = 1.5, 10.0
 
@@ -181,7 +181,7 @@ def publish(folder: Path, asked: Sequence[Experiment], of: Release, known: Mappi
     machines = json.loads((folder / "machines.json").read_text(encoding="utf-8"))
     text = report.page(parts, known, machines, f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
     keep(folder / "plots.json", pictures)
-    subprocess.run([PLOTTER, plots.__file__, folder], check=True)
+    subprocess.run([environments.PLOTTER, plots.__file__, folder], check=True)
     (folder / "report.html").write_text(text, encoding="utf-8")
     print(folder / "report.html")
     return unsaid
