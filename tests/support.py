@@ -214,7 +214,8 @@ def on_colour(host: Host, service: str, colour: str, command: str, **names: obje
         "ETC": f"/etc/{service}/{colour}",
         "UNIT": f"{service}@{colour}.service",
         "ADMISSION": "/run/plane-admission/admin.sock",
-        "ADDRESS": "0.0.0.0" if CONTAINED else host.address,  # noqa: S104 - of admission's own container
+        # Admission's container listens on every address of its own network; on a host it is the inventory's alone.
+        "ADDRESS": "0.0.0.0" if CONTAINED else host.address,  # noqa: S104 - what admission does is what a fault imitates
         "PORT": PORTS[service],
         **names,
     }

@@ -32,7 +32,7 @@ MOST_COST, MOST_BYTES = 0.03, 30 * 1000 * 1000
 
 def interval(ratios: Sequence[float], draws: int = 4000, seed: int = 1) -> tuple[float, float]:
     """95 % of the medians of samples drawn again from the ratios."""
-    dice = random.Random(seed)  # noqa: S311 - no secret
+    dice = random.Random(seed)
     medians = sorted(statistics.median(dice.choices(ratios, k=len(ratios))) for _ in range(draws))
     return medians[int(0.025 * draws)], medians[int(0.975 * draws) - 1]
 

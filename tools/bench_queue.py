@@ -50,7 +50,7 @@ class Request:
 
 
 def requests(seconds: float, mean: float, seed: int) -> list[Request]:
-    chance = random.Random(seed)  # noqa: S311 - of a simulation
+    chance = random.Random(seed)
     rate = SHARE * SLOTS / mean
     found, now = [], 0.0
     while (now := now + chance.expovariate(rate)) < seconds:

@@ -90,7 +90,7 @@ def at(truth: Truth, hour: int, quantile: str) -> float:
 
 def history(truth: Truth, seed: int, blocks: int = BLOCKS) -> list[Block]:
     """Hour by hour, from midnight on. Sampling errors of the quantiles are those of as many answers."""
-    chance = random.Random(seed)  # noqa: S311 - of a simulation
+    chance = random.Random(seed)
     noise = truth.noise
     loads = lingering(chance, blocks, noise.load, noise.correlation)
     memories = lingering(chance, blocks, noise.memory, min(0.9, noise.correlation + 0.2))

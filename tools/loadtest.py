@@ -129,7 +129,7 @@ def users_of(run: Run, base: str, graphql: str | None) -> list[type[FastHttpUser
         connection_timeout = network_timeout = TIMEOUT
 
         def on_start(self) -> None:
-            self.chance = random.Random(mix["seed"] + run.number())  # noqa: S311 - of a simulation
+            self.chance = random.Random(mix["seed"] + run.number())
 
         @task
         def act(self) -> None:

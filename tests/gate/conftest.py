@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import http.client
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,7 @@ def running(folder: Path, data: Path) -> Iterator[str]:
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + READY_SECONDS
-        while not answers(f"{url}/-/ready"):
+        while not is_ready(port):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, "Prometheus is not ready"
             time.sleep(0.1)
@@ -64,12 +64,15 @@ def running(folder: Path, data: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def answers(url: str) -> bool:
+def is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own
-            return bool(response.status == 200)
-    except OSError:
+        connection.request("GET", "/-/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ FINGERPRINTS = {"before": "b" * 64, "after": "a" * 64}
 
 Labels = Mapping[str, str]
 Sample = tuple[int, float]
+SAME = Truth(noise=CALM)
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Scenario:
 
     verdict: str
     said: str
-    before: Truth = Truth(noise=CALM)  # noqa: RUF009 - frozen
-    after: Truth = Truth(noise=CALM)  # noqa: RUF009 - frozen
+    before: Truth = SAME
+    after: Truth = SAME
     gaps: Sequence[tuple[int, int]] = ()
     resets: Sequence[int] = ()
     switched: Mapping[str, Sequence[int]] = field(default_factory=lambda: dict.fromkeys(HOSTS, (SWITCH,)))
@@ -51,7 +52,6 @@ class Scenario:
     prometheus: Sequence[int] = ()
 
 
-SAME = Truth(noise=CALM)
 IN_WINDOW = SWITCH + 30 * HOUR
 SCENARIOS: dict[str, Scenario] = {
     "clean": Scenario("pass", "", after=replace(SAME, memory=0.7)),
@@ -124,7 +124,7 @@ class Counter:
 
 def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tuple[Labels, list[Sample]]]]:
     """Metric family -> its series. Counters and buckets are those of each host."""
-    chance = random.Random(seed)  # noqa: S311 - of a simulation
+    chance = random.Random(seed)
     families: dict[str, list[tuple[Labels, list[Sample]]]] = {}
     hours = (END - START) // HOUR
     noise = scenario.before.noise

@@ -71,7 +71,7 @@ def service(fault: str) -> Iterator[tuple[str, int]]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
+        def log_message(self, *_: Any, **__: Any) -> None:
             """Say nothing."""
 
         def answer(self, body: bytes, status: int = 200) -> None:

@@ -166,7 +166,7 @@ class Fleet:
         )
 
     def init(self) -> None:
-        self.account.site  # noqa: B018 - makes the bucket of the state
+        _ = self.account.site  # makes the bucket of the state
         backend = [f"-backend-config={each}" for each in ("bucket=state", f"region={REGION}", "use_path_style=true")]
         succeeded(self.run("init", "-input=false", *backend))
 

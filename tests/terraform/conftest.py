@@ -29,7 +29,7 @@ def fleets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
         fleet = Fleet("staging" if name == "broken" else name, trees[name], Account(servers[name].url))
         fleet.apply()
         if name != "broken":
-            fleet.second_plan  # noqa: B018 - asked here, where others still wait, and kept for the tests
+            _ = fleet.second_plan  # asked here, where others still wait, and kept for the tests
         return fleet
 
     with ThreadPoolExecutor(len(servers)) as pool:

@@ -27,7 +27,7 @@ def test_limits_of_a_count_are_poissons(count: float, low: float, high: float) -
 
 
 def values(correlation: float, seed: int = 5, count: int = 48) -> list[float]:
-    chance = random.Random(seed)  # noqa: S311 - of a simulation
+    chance = random.Random(seed)
     found = [chance.gauss(0, 1)]
     while len(found) < count:
         found.append(correlation * found[-1] + chance.gauss(0, (1 - correlation**2) ** 0.5))
