@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, "/usr/local/lib/plane-process-model")
 
-from process_model import calibrate, command, procfs
+from process_model import calibrate, command, metrics, procfs
 
 SERVICE = "plane-api"
 UNIT = f"{SERVICE}-{calibrate.PURPOSE}"
@@ -32,8 +32,6 @@ WARMING = 10
 JOURNAL_SECONDS = 10.0
 # After so long without a further answer that begins, more clients ask. Shorter than a gate's patience.
 STALLS_SECONDS = 2.0
-DATABASE_PORT = 5432
-ESTABLISHED = "01"
 # By our own hook: gunicorn itself only asks whether it might be that.
 SAID = "ended, out of memory"
 
@@ -79,8 +77,7 @@ def forget_peak(group: Path) -> None:
 
 def database_connections(master: int) -> int:
     """Open connections to the port of the database, of this host or of the container that the process is in."""
-    lines = [line.split() for line in procfs.read(procfs.PROC / str(master) / "net" / "tcp").splitlines()[1:]]
-    return sum(fields[3] == ESTABLISHED and fields[2].endswith(f":{DATABASE_PORT:04X}") for fields in lines)
+    return len(procfs.tcp_connections_to(metrics.DATABASE_PORT, master))
 
 
 def journal_since(began: float) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import colours, containers, procfs
+from . import colours, containers, procfs, units
 
 # The server of each backend that a canary's share goes to; every other server is named after the live colour.
 CANARY = "canary"
@@ -171,7 +171,7 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contain
         running=True,
         process=process,
         # Both by the clock as it was then: it may have been set since.
-        configuration_is_current=int(newest_change(service, directory)) <= int(told["Start_time_sec"]),
+        configuration_is_current=int(units.newest([directory / "haproxy.cfg", link])) <= int(told["Start_time_sec"]),
         listening=procfs.listening_addresses([process]),
         backends=backends_of(service, shown, paths, queues),
     )
@@ -191,18 +191,6 @@ def give_share(service: str, percent: int) -> None:
                 raise AdmissionError(
                     f"HAProxy does not give {row['pxname']}/{row['svname']} the weight {weight}: {said}"
                 )
-
-
-def newest_change(service: str, directory: Path) -> float:
-    """When the files that HAProxy reads for `service` last changed, in seconds since 1970."""
-    link = colours.link_of(service, directory)
-    times = [0.0]
-    for path, follow in ((directory / "haproxy.cfg", True), (link, False), (link, True)):
-        try:
-            times.append(os.stat(path, follow_symlinks=follow).st_mtime)
-        except OSError:
-            continue
-    return max(times)
 
 
 def check_candidate(service: str, target: Path, directory: Path = colours.ADMISSION_DIRECTORY) -> None:

@@ -225,12 +225,13 @@ def look_at(service: str, colour: str) -> Instance:
     # HAProxy opens one connection for each request; a worker that has accepted it holds its other end.
     open_ends = procfs.unix_connections(colours.socket_of(service, colour))
     port = database_port(procfs.environment(master).get("DATABASE_URL", ""))
+    to_database = procfs.tcp_connections_to(port, master)
     workers, connections = [], 0
     for pid in procfs.children(master):
         if not observe.is_gunicorn(pid) or procfs.state(pid) in ("Z", ""):
             continue
         held = set(procfs.socket_inodes(pid))
-        connections += len(held & procfs.tcp_connections_to(port, pid))
+        connections += len(held & to_database)
         workers.append(
             Worker(
                 pid=pid,

@@ -208,25 +208,23 @@ def decode_address(text: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(b"".join(words))), int(port, 16)
 
 
-def tcp_listeners(pid: int | None = None) -> dict[str, tuple[str, int]]:
-    """Inode -> (address, port) of every listening TCP socket, in the network namespace of a process or of this one."""
-    found = {}
+def _tcp_sockets(state: str, pid: int | None) -> Iterator[list[str]]:
+    """The fields of every TCP socket in this state, in the network namespace of a process or of this one."""
     for name in ("tcp", "tcp6"):
         for line in read(PROC / str(pid or "self") / "net" / name).splitlines()[1:]:
             fields = line.split()
-            if len(fields) > 9 and fields[3] == LISTEN:
-                found[fields[9]] = decode_address(fields[1])
-    return found
+            if len(fields) > 9 and fields[3] == state:
+                yield fields
+
+
+def tcp_listeners(pid: int | None = None) -> dict[str, tuple[str, int]]:
+    """Inode -> (address, port) of every listening TCP socket, in the network namespace of a process or of this one."""
+    return {fields[9]: decode_address(fields[1]) for fields in _tcp_sockets(LISTEN, pid)}
 
 
 def tcp_connections_to(port: int, pid: int | None = None) -> set[str]:
     """Inodes of the connections to another's `port`, in the network namespace of a process or of this one."""
-    return {
-        fields[9]
-        for name in ("tcp", "tcp6")
-        for fields in (line.split() for line in read(PROC / str(pid or "self") / "net" / name).splitlines()[1:])
-        if len(fields) > 9 and fields[3] == ESTABLISHED and decode_address(fields[2])[1] == port
-    }
+    return {fields[9] for fields in _tcp_sockets(ESTABLISHED, pid) if fields[2].endswith(f":{port:04X}")}
 
 
 def is_every_interface(address: str) -> bool:

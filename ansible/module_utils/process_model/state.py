@@ -137,7 +137,6 @@ def examine(
         state.accepted, state.warned = verdict.accepted, verdict.warned
         if changes:
             state.refusals = verdict.refused
-        # Before a change one host asks for all of them; see preflight.yml.
     if preflight:
         state.refusals += refusals(desired, state)
         _compare_shared(desired, state)
@@ -669,7 +668,8 @@ def _routing_refusals(
         answers = routing.ask(installation, paths, desired["front_door"]["health_host"])
     except (routing.RoutingError, containers.DockerError) as error:
         # What serves so already was asked when it was new; it is to be mended now.
-        if _deployed_class(str(desired["service"]), state.live) == "gthread":
+        deployed = (colours.desired_of(str(desired["service"]), state.live) if state.live else None) or {}
+        if deployed.get("model", {}).get("worker_class") == "gthread":
             return []
         said = (
             f"plane_api_worker_class is 'gthread', and nobody can say whether {', '.join(paths)} reach REST: {error}. "
@@ -677,15 +677,6 @@ def _routing_refusals(
         )
         return [f"{said}. {split}"]
     return [f"{said}. {split}" for _, said in _under_wsgi(installation, desired, answers)]
-
-
-def _deployed_class(service: str, live: str | None) -> str | None:
-    """The worker class that the live colour was deployed with; None before there is one."""
-    try:
-        deployed = json.loads(procfs.read(colours.directory_of(service, live or "") / "desired.json"))
-        return str(deployed["model"]["worker_class"])
-    except (ValueError, KeyError):
-        return None
 
 
 def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 
 
 def seconds_of(text: str) -> float:
@@ -27,14 +28,15 @@ def changed_at(unit: str) -> float:
     return seconds_of(shown.stdout.strip())
 
 
-def newest(files: Iterable[str]) -> float:
-    """When the last of the files changed; 0 where there is none."""
+def newest(files: Iterable[str | Path]) -> float:
+    """When the last of the files changed, or was made a link to another one, in seconds since 1970; 0 for none."""
     times = [0.0]
     for file in files:
-        try:
-            times.append(os.stat(file).st_mtime)
-        except OSError:
-            continue
+        for read in (os.stat, os.lstat):
+            try:
+                times.append(read(file).st_mtime)
+            except OSError:
+                continue
     return max(times)
 
 
