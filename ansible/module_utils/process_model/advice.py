@@ -91,14 +91,18 @@ def _memory_with(seen: Observed, costs: sizing.Coefficients, workers: int, threa
     return seen.memory + then - now
 
 
+def _waiting(seen: Observed, slots: float, hosts: int) -> sizing.Waiting:
+    return sizing.waiting(seen.rate, seen.held, max(1, int(slots * hosts)))
+
+
 def _queue(seen: Observed, slots: float, hosts: int) -> str:
-    found = sizing.waiting(seen.rate, seen.held, max(1, int(slots * hosts)))
+    found = _waiting(seen, slots, hosts)
     wait = "without end" if math.isinf(found.wait_p99) else f"up to {found.wait_p99 * 1000:,.0f} ms"
     return f"{slots:g} slots × {hosts} hosts: {found.utilisation:.0%} busy, {found.waits:.1%} wait, 99 of 100 {wait}"
 
 
 def _wait(seen: Observed, slots: float, hosts: int) -> float:
-    return sizing.waiting(seen.rate, seen.held, max(1, int(slots * hosts))).wait_p99
+    return _waiting(seen, slots, hosts).wait_p99
 
 
 def advise(seen: Observed, service: str, costs: sizing.Coefficients = sizing.MEASURED) -> Advice:
@@ -179,9 +183,7 @@ def _for_slots(seen: Observed, service: str, costs: sizing.Coefficients, why: Se
         if memory > NEAR_LIMIT * seen.memory_limit:
             break
         slots = seen.slots + seen.workers * (threads - seen.threads)
-        if _wait(seen, slots, seen.hosts) <= NOTICED or threads + STEP_OF_THREADS > MOST_THREADS:
-            if _wait(seen, slots, seen.hosts) > NOTICED:
-                break
+        if _wait(seen, slots, seen.hosts) <= NOTICED:
             return Advice(
                 THREADS,
                 [*why, because],
@@ -195,7 +197,7 @@ def _fewer(seen: Observed, why: Sequence[str]) -> Advice | None:
     hosts = seen.hosts
     while hosts > FEWEST_HOSTS:
         more = seen.hosts / (hosts - 1)
-        busy = sizing.waiting(seen.rate, seen.held, seen.slots * (hosts - 1)).utilisation
+        busy = _waiting(seen, seen.slots, hosts - 1).utilisation
         if busy > SPARE or seen.processors * more > SPARE or seen.memory * more > NEAR_LIMIT * seen.memory_limit:
             break
         hosts -= 1

@@ -240,11 +240,10 @@ def pipeline(order: Sequence[str], records: Mapping[str, Sequence[Record]], now:
     for place, environment in enumerate(order):
         chain = list(records.get(environment, []))
         arrivals = [record for record in chain if record.kind in (PROMOTION, OVERRIDE)]
-        gates = [record for record in chain if record.kind == GATE]
-        newest = max([*arrivals, *gates], key=lambda record: record.number, default=None)
+        newest = chain[-1] if chain else None
         arrived = arrivals[-1] if arrivals else None
         # A gate of before the last arrival judged something else.
-        gate = gates[-1] if gates and (arrived is None or gates[-1].number > arrived.number) else None
+        gate = gate_of([record for record in chain if arrived is None or record.number > arrived.number])
         passed = gate is not None and gate.content.get("verdict") == "pass"
         found.append(
             Stage(
