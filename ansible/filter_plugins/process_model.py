@@ -17,6 +17,7 @@ from process_model import fit, proxy, recycling, rotation, watch
 from process_model.compare import settings_folder
 from process_model.environment import environment_line
 from process_model.releases import kind_of, python_digest
+from process_model.report import describe_model
 from process_model.sizing import parse_size
 
 DOCUMENTATION = r"""
@@ -94,6 +95,25 @@ def proxy_verdict(state: dict[str, Any], asked: list[dict[str, Any]], hostvars: 
     return proxy.judge_units(state, units, live)
 
 
+def rendered_files(entries: list[dict[str, Any]], texts: dict[str, str], directory: str) -> list[dict[str, Any]]:
+    """What colour_files writes: the entries (name, mode; 0644 where none is named) that were rendered for a folder."""
+    paths = [(entry, f"{directory}/{entry['name']}") for entry in entries]
+    return [
+        {"name": entry["name"], "mode": entry.get("mode", "0644"), "content": texts[path]}
+        for entry, path in paths
+        if path in texts
+    ]
+
+
+def plans_in_words(plans: dict[str, dict[str, Any]], release: str) -> dict[str, str]:
+    """Service -> `release 1.2.3, gthread 2×8`. plans: service -> its `desired`."""
+    models = {service: plan["desired"]["model"] for service, plan in plans.items()}
+    return {
+        service: f"release {release}, {describe_model(model['worker_class'], model['workers'], model['threads'])}"
+        for service, model in models.items()
+    }
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -102,9 +122,11 @@ class FilterModule:
             "database_question": fit.database_question,
             "database_verdict": database_verdict,
             "environment_file": environment_file,
+            "plans_in_words": plans_in_words,
             "proxy_behind": proxy_behind,
             "proxy_verdict": proxy_verdict,
             "recycling_strategy": recycling_strategy,
+            "rendered_files": rendered_files,
             "rotation_plan": rotation_plan,
             "python_digest": lambda folder: python_digest(Path(folder)),
             "release_kind": kind_of,

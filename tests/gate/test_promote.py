@@ -36,8 +36,8 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     play = {
         "hosts": "plane_api:plane_graphql",
         "gather_facts": False,
-        "vars": {"plane_stage": "identify"},
-        "vars_files": [str(ROOT / "ansible/vars/tiers.yml")],
+        "vars": {"plane_stage": "describe"},
+        "vars_files": [str(ROOT / f"ansible/vars/{name}.yml") for name in ("tiers", "promotion")],
         "roles": [
             {"role": "plane_api", "when": "'plane_api' in group_names"},
             {"role": "plane_graphql", "when": "'plane_graphql' in group_names"},
@@ -47,7 +47,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 "name": "Keep it",
                 "ansible.builtin.copy": {
                     "dest": str(folder / "identity-{{ inventory_hostname }}.json"),
-                    "content": "{{ gunicorn_service_identities | to_json }}",
+                    "content": "{{ promotion_identity | to_json }}",
                     "mode": "0600",
                 },
                 "delegate_to": "localhost",
