@@ -51,6 +51,30 @@ WITHOUT_STEPS: dict[str, Any] = {
     ],
 }
 
+# Program for a host: takes requests on port 8000 of an address, says which, and ends each without an answer.
+DEAF = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 8000))
+while True:
+    connection, _ = server.accept()
+    request = b""
+    while b"\\r\\n\\r\\n" not in request and (chunk := connection.recv(65536)):
+        request += chunk
+    print(request.split(b"\\r\\n")[0].decode(), flush=True)
+    connection.close()
+"""
+# Another: starts threads until it may not, and says how many it has.
+START_THREADS = """
+import threading
+never, started = threading.Event(), 1
+try:
+    while started < 10_000:
+        threading.Thread(target=never.wait, daemon=True).start()
+        started += 1
+except RuntimeError:
+    print(started)
+"""
+
 
 def inventory_hosts(inventory: Path = INVENTORY, group: str = "") -> dict[str, str]:
     """Name -> address; of a group alone where one is named."""

@@ -16,7 +16,7 @@ from typing import Any
 import client
 import pytest
 from process_model.admission import parse_statistics
-from support import ROOT, Host, load, site, succeeded, wait_for
+from support import DEAF, ROOT, Host, load, site, succeeded, wait_for
 
 README = ROOT / "ansible" / "roles" / "plane_proxy" / "README.md"
 PORT = 8081
@@ -28,17 +28,6 @@ NETWORK = "plane_default"
 CADDY, HAPROXY = "localhost/plane-lab/proxy-commercial:v1", "localhost/plane-lab/haproxy:3.0"
 # Debian's Caddy is older than the word of the example, and the README says how it was before.
 OLDER = ("response_buffers 16MiB", "buffer_responses\n      max_buffer_size 16MiB")
-DEAF = """
-import socket
-server = socket.create_server(("", 8000))
-while True:
-    connection, _ = server.accept()
-    request = b""
-    while b"\\r\\n\\r\\n" not in request and (chunk := connection.recv(65536)):
-        request += chunk
-    print(request.split(b"\\r\\n")[0].decode(), flush=True)
-    connection.close()
-"""
 
 
 def example(name: str) -> str:
@@ -188,7 +177,7 @@ def deaf(apart: Host) -> Iterator[Host]:
     apart.run("cat >/root/deaf.py", stdin=DEAF)
     apart.run(
         f"docker run --detach --name deaf --network {NETWORK} --volume /root/deaf.py:/deaf.py:ro --pull never "
-        f"{CADDY} python3 /deaf.py"
+        f"{CADDY} python3 /deaf.py ''"
     )
     yield apart
     apart.run("docker rm --force deaf >/dev/null")

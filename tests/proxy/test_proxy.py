@@ -18,6 +18,7 @@ import client
 import pytest
 from process_model.admission import parse_statistics
 from support import (
+    DEAF,
     Host,
     changed,
     failures,
@@ -303,19 +304,6 @@ def test_reads_go_on_when_a_host_dies_and_no_write_is_lost(front: str, edge: Hos
     assert set(clients.failed) <= {"writes"}
     assert sum(clients.failed.get("writes", {}).values()) <= 1
     assert stored_wrongly(data1, clients.acknowledged) == []
-
-
-DEAF = """
-import socket, sys
-server = socket.create_server((sys.argv[1], 8000))
-while True:
-    connection, _ = server.accept()
-    request = b""
-    while b"\\r\\n\\r\\n" not in request and (chunk := connection.recv(65536)):
-        request += chunk
-    print(request.split(b"\\r\\n")[0].decode(), flush=True)
-    connection.close()
-"""
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import client
 import pytest
-from support import ROOT, Host, playbook, succeeded, wait_for
+from support import ROOT, START_THREADS, Host, playbook, succeeded, wait_for
 
 SERVICE = "plane-api"
 # As the inventory says: sizing.json is the sizing report's.
@@ -27,16 +27,6 @@ THROTTLED = 20
 FEW = 0.1
 # Microseconds in each period for which each processor may go on: it notices at the next tick of its clock.
 TICK = 10_000
-START_THREADS = """
-import threading
-never, started = threading.Event(), 1
-try:
-    while started < 10_000:
-        threading.Thread(target=never.wait, daemon=True).start()
-        started += 1
-except RuntimeError:
-    print(started)
-"""
 # Until its input ends.
 SPIN = """
 import os, signal, sys

@@ -7,20 +7,10 @@ from contextlib import contextmanager
 
 import client
 from services import Service
-from support import load, wait_for
+from support import START_THREADS, load, wait_for
 
 MEBIBYTE = 1 << 20
 OTHER_COLOUR = "test-of-the-other-colour"
-START_THREADS = """
-import threading
-never, started = threading.Event(), 1
-try:
-    while started < 10_000:
-        threading.Thread(target=never.wait, daemon=True).start()
-        started += 1
-except RuntimeError:
-    print(started)
-"""
 
 
 @contextmanager
