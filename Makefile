@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report test-sizing calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -79,7 +79,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy tests/sizing molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
@@ -117,9 +117,17 @@ size: ## What a process model takes, what fits and who waits, by the proposal's 
 	@tools/setup.sh venv
 	@$(with_helpers) tools/size.py $(ARGS)
 
-sizing-report: staging ## Predicted memory against what real processes take; limits just above and below it
+# Hosts whose memory is filled, one of each runtime; gone afterwards unless something failed.
+with_hosts_to_fill = { export ANSIBLE_INVENTORY=tests/sizing/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	ansible-playbook site.yml -l staging && ansible-playbook site.yml -l community && $(1) && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
+
+sizing-report: setup ## Predicted memory against what real processes take; limits just above and just below it
 	@tools/setup.sh plots
-	$(with_helpers) tools/sizing_report.py $(ARGS)
+	$(call with_hosts_to_fill,$(with_helpers) tools/sizing_report.py $(ARGS))
+
+test-sizing: setup ## Limits of processors, memory and tasks, each reached, on systemd and on Docker Compose
+	$(call with_hosts_to_fill,pytest tests/sizing --verbose)
 
 calibrate: ## Measure what a host's release takes, for the calculator: make calibrate HOST=staging-api1 REQUESTS=file.json
 	@tools/setup.sh venv

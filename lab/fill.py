@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, "/usr/local/lib/plane-process-model")
 
-from process_model import calibrate, colours, procfs
+from process_model import calibrate, command, procfs
 
 SERVICE = "plane-api"
 UNIT = f"{SERVICE}-{calibrate.PURPOSE}"
@@ -57,7 +57,7 @@ class Fill:
 class Experiment:
     """worker_class, workers, threads: the model. fills: one after the other, as Fill says. warm_path: asked before.
 
-    limit: bytes of memory, or none.
+    limit: bytes of memory; 0: none.
     """
 
     worker_class: str
@@ -66,7 +66,7 @@ class Experiment:
     warm_path: str
     headers: dict[str, str]
     fills: list[dict[str, Any]]
-    limit: int | None
+    limit: int
 
 
 def forget_peak(group: Path) -> None:
@@ -77,9 +77,9 @@ def forget_peak(group: Path) -> None:
             return
 
 
-def database_connections() -> int:
-    """Open connections of this host to the port of the database."""
-    lines = [line.split() for line in procfs.read(procfs.PROC / "net" / "tcp").splitlines()[1:]]
+def database_connections(master: int) -> int:
+    """Open connections to the port of the database, of this host or of the container that the process is in."""
+    lines = [line.split() for line in procfs.read(procfs.PROC / str(master) / "net" / "tcp").splitlines()[1:]]
     return sum(fields[3] == ESTABLISHED and fields[2].endswith(f":{DATABASE_PORT:04X}") for fields in lines)
 
 
@@ -104,12 +104,12 @@ def ask_all(ask: Callable[[], object], fill: Fill, gate: calibrate.Gate) -> list
         return [error for error in (each.exception() for each in asked) if error is not None]
 
 
-def filled(asked: calibrate.Asked, group: Path, fill: Fill) -> dict[str, Any]:
+def filled(asked: calibrate.Asked, group: Path, master: int, fill: Fill) -> dict[str, Any]:
     """What the instance held at its peak, how many answers were held at once, and who was answered otherwise."""
     failed: Counter[str] = Counter()
     begun = 0
     forget_peak(group)
-    with calibrate.Peak(database_connections) as connections:
+    with calibrate.Peak(functools.partial(database_connections, master)) as connections:
         for _ in range(fill.rounds):
             gate = calibrate.Gate(fill.slots)
             errors = ask_all(functools.partial(asked.get, fill.path, gate), fill, gate)
@@ -126,8 +126,7 @@ def filled(asked: calibrate.Asked, group: Path, fill: Fill) -> dict[str, Any]:
 
 def main() -> dict[str, Any]:
     experiment = Experiment(**json.loads(sys.argv[1]))
-    live = colours.live_colour(SERVICE)
-    assert live
+    live, desired = command.live_as_deployed(SERVICE)
     variables = {
         "GUNICORN_WORKER_CLASS": experiment.worker_class,
         "GUNICORN_WORKERS": str(experiment.workers),
@@ -137,13 +136,13 @@ def main() -> dict[str, Any]:
         "GUNICORN_ISOLATE_REQUESTS": "true" if experiment.worker_class == "gthread" else "false",
     }
     began = time.time()
-    limits = [] if experiment.limit is None else [f"MemoryMax={experiment.limit}"]
-    with calibrate.instance(SERVICE, live, variables, limits) as (socket, _, group):
+    running = calibrate.instance(desired, live, variables, own_limits=True, memory=experiment.limit)
+    with running as (socket, master, group):
         asked = calibrate.Asked(socket, "localhost", experiment.headers)
         for _ in range(WARMING * experiment.workers):
             asked.get(experiment.warm_path)
         rest = calibrate.held(group)
-        fills = [filled(asked, group, Fill(**fill)) for fill in experiment.fills]
+        fills = [filled(asked, group, master, Fill(**fill)) for fill in experiment.fills]
         killed = procfs.killed_for_memory(group)
         deadline = time.monotonic() + JOURNAL_SECONDS
         while killed and not journal_since(began) and time.monotonic() < deadline:

@@ -35,15 +35,16 @@ WITHOUT_STEPS: dict[str, Any] = {
 }
 
 
-def inventory_hosts(inventory: Path = INVENTORY) -> dict[str, str]:
-    """Name -> address."""
+def inventory_hosts(inventory: Path = INVENTORY, group: str = "") -> dict[str, str]:
+    """Name -> address; of a group alone where one is named."""
     groups = yaml.safe_load((inventory / "hosts.yml").read_text())
-    return {
+    found = {
         name: variables["ansible_host"]
         for content in groups.values()
         for name, variables in content.get("hosts", {}).items()
         if variables
     }
+    return {name: found[name] for name in groups[group]["hosts"]} if group else found
 
 
 def a_change() -> dict[str, Any]:

@@ -36,16 +36,6 @@ setup_environment() {
   echo "$wanted" >"$folder/.complete"
 }
 
-# What draws the plots of the sizing report, and nothing else needs.
-setup_plots() {
-  local wanted
-  wanted=$(sha256sum requirements/plots.txt | cut -d' ' -f1)
-  [ "$(cat .venv/.plots 2>/dev/null)" = "$wanted" ] && return
-  echo "setup: packages that draw plots (once)"
-  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/plots.txt
-  echo "$wanted" >.venv/.plots
-}
-
 setup_lab() {
   local missing=() package
   # package, and a command that it brings
@@ -121,7 +111,7 @@ UNPACK
 
 case "${1:-}" in
   venv) setup_environment .venv requirements/controller.txt ;;
-  plots) setup_plots ;;
+  plots) setup_environment build/plots requirements/plots.txt ;;
   lab) setup_lab ;;
   terraform) setup_terraform ;;
   aws) setup_aws ;;

@@ -3,16 +3,18 @@
     make sizing-report
     make sizing-report ARGS=--quick
 
-Measures the release of the lab's first REST host under both worker classes (as `make calibrate` does), predicts by
-process_model.sizing what every tier takes with its slots busy with page descriptions of several sizes, and fills
-instances of their own with just that. Writes build/reports/sizing.json, sizing.md and two plots. Exit status 1 where a
-prediction is off by more than 15 %, or a limit did not do what was predicted.
+On the first REST host of each runtime that the inventory has (ANSIBLE_INVENTORY, else staging's), measures the release
+under both worker classes, as `make calibrate` does, predicts by process_model.sizing what every tier takes with its
+slots busy with page descriptions of several sizes, and fills instances of their own with just that. Writes
+build/reports/sizing.json, sizing.md and two plots. Exit status 1 where a prediction is off by more than 15 %, or a
+limit did not do what was predicted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,20 +34,32 @@ PAYLOADS = (1, 5, 10, 25)  # MiB
 # Slots of heavy routes: as the default of plane_api_heavy_routes has it.
 HEAVY_SLOTS = 2
 # Requests of each point, in as many rounds: not every one is as bad as the worst where few run at once.
-REQUESTS, MOST_ROUNDS = 32, 8
+REQUESTS, MOST_ROUNDS = 32, 4
 # Clients for each slot, and at the most: workers take connections unevenly, and every one is to be full.
 CROWD, MOST_CROWD = 2, 4
 # Of the predicted peak: with the first nothing fails, with the second the kernel kills.
 ABOVE, BELOW = 1 + TOLERANCE, 1 - TOLERANCE
-PAIRS = ((2, 8, 5), (2, 8, 25), (3, 8, 10))  # workers, threads, MiB: each under both classes
+# Workers, threads, MiB: each under both classes. All of them on the first runtime, the first on the other one.
+PAIRS = ((2, 8, 5), (2, 8, 25), (3, 8, 10))
 # Clients that ask for 5 MiB at once: what bounds them is the class, and the database.
 CONCURRENCY = (16, 80, 160)
 CONCURRENCY_MODEL = (2, 8, 5)
 # Of the machine's free memory, what an instance may be predicted to take: the database holds as much again.
 SHARE = 0.4
 FOLDER = ROOT / "build" / "reports"
+# `tools/setup.sh plots` makes it.
+PLOTTER = ROOT / "build" / "plots" / "bin" / "python"
 TIERS = ROOT / "ansible" / "vars" / "tiers.yml"
 FILL = (ROOT / "lab" / "fill.py").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where instances are filled. runtime: as plane_release_runtime has it. costs: of each worker class."""
+
+    runtime: str
+    api: Host
+    costs: Mapping[str, sizing.Coefficients]
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,7 @@ class Point:
     payload in MiB; predicted and observed in bytes, at the peak and at rest. The prediction is for what was filled.
     """
 
+    runtime: str
     tier: str
     worker_class: str
     workers: int
@@ -100,6 +115,7 @@ class Point:
 class Pair:
     """The same instance under a limit above and one below its predicted peak; above and below as lab/fill.py says."""
 
+    runtime: str
     worker_class: str
     workers: int
     threads: int
@@ -176,12 +192,12 @@ def run_fills(
     workers: int,
     threads: int,
     fills: Sequence[Mapping[str, Any]],
-    limit: float | None = None,
+    limit: float = 0,
 ) -> dict[str, Any]:
     """What lab/fill.py says of one instance."""
     experiment = {
         "worker_class": worker_class, "workers": workers, "threads": threads, "warm_path": client.SMALL,
-        "headers": client.KEY, "fills": fills, "limit": None if limit is None else int(limit),
+        "headers": client.KEY, "fills": fills, "limit": int(limit),
     }  # fmt: skip
     found: dict[str, Any] = json.loads(api.run(f"python3 - '{json.dumps(experiment)}'", stdin=FILL))
     return found
@@ -189,7 +205,7 @@ def run_fills(
 
 def calibrated(api: Host, worker_class: str) -> sizing.Coefficients:
     """What the release takes under a class, by a small and a large answer and one instance of two workers."""
-    request = {"paths": [client.SMALL, path_of(10)], "headers": client.KEY, "clients": 8}
+    request = {"paths": [client.SMALL, path_of(5)], "headers": client.KEY, "clients": 16}
     file = "/run/plane-process-model/requests.json"
     api.run(f"cat >{file}", stdin=json.dumps(request))
     text = api.run(f"plane-process-model calibrate plane-api {file} --worker-class {worker_class}; rm {file}")
@@ -201,40 +217,53 @@ def machine_of(api: Host) -> Machine:
     return Machine(free, int(api.run("nproc")))
 
 
-def points(
-    api: Host, costs: Mapping[str, sizing.Coefficients], tiers: Sequence[Tier], payloads: Sequence[int]
-) -> Iterator[Point]:
+def sites() -> Iterator[Site]:
+    """The first REST host of each runtime, with the lab's data and the sizes of PAYLOADS in its database."""
+    found: dict[str, Host] = {}
+    for name, address in inventory_hosts(group="plane_api").items():
+        host = Host(name, address)
+        contained = host.succeeds("docker container inspect plane-api-blue || docker container inspect plane-api-green")
+        found.setdefault("compose" if contained else "systemd", host)
+    for runtime, api in sorted(found.items(), reverse=True):
+        sizes = f"--sizes {' '.join(map(str, PAYLOADS))}"
+        if runtime == "compose":
+            api.run(f"docker exec plane-api-{api.live()} python manage.py seed_lab {sizes}")
+        else:
+            seed(api, arguments=sizes)
+        yield Site(runtime, api, {each: calibrated(api, each) for each in CLASSES})
+
+
+def points(site: Site, tiers: Sequence[Tier], payloads: Sequence[int]) -> Iterator[Point]:
     """Each tier under each class: an instance that is filled again and again, with more each time."""
     for worker_class in CLASSES:
         for tier in tiers:
             every = tier.workers * tier.threads
             busy = [(slots, payload) for slots in (HEAVY_SLOTS, every) for payload in payloads]
             fills = [fill_of(worker_class, slots, every, payload) for slots, payload in busy]
-            found = run_fills(api, worker_class, tier.workers, tier.threads, fills)
+            found = run_fills(site.api, worker_class, tier.workers, tier.threads, fills)
             for (slots, payload), fill in zip(busy, found["fills"]):
-                model = model_of(costs[worker_class], tier.workers, tier.threads, fill["begun"] or slots, payload)
-                taken = sizing.memory(model, costs[worker_class])
+                costs = site.costs[worker_class]
+                model = model_of(costs, tier.workers, tier.threads, fill["begun"] or slots, payload)
+                taken = sizing.memory(model, costs)
                 yield Point(
-                    tier.name, worker_class, tier.workers, tier.threads, slots != every, slots, payload,
+                    site.runtime, tier.name, worker_class, tier.workers, tier.threads, slots != every, slots, payload,
                     taken.peak, fill["peak"], taken.rest, found["rest"], fill["begun"], fill["failed"],
                 )  # fmt: skip
 
 
-def pairs(
-    api: Host, costs: Mapping[str, sizing.Coefficients], shapes: Sequence[tuple[int, int, int]]
-) -> Iterator[Pair]:
+def pairs(site: Site, shapes: Sequence[tuple[int, int, int]]) -> Iterator[Pair]:
     for worker_class in CLASSES:
         for workers, threads, payload in shapes:
             slots = workers * threads
-            peak = sizing.memory(
-                model_of(costs[worker_class], workers, threads, slots, payload), costs[worker_class]
-            ).peak
+            costs = site.costs[worker_class]
+            peak = sizing.memory(model_of(costs, workers, threads, slots, payload), costs).peak
             fill = fill_of(worker_class, slots, slots, payload)
             above, below = (
-                run_fills(api, worker_class, workers, threads, [fill], limit=peak * share) for share in (ABOVE, BELOW)
+                run_fills(site.api, worker_class, workers, threads, [fill], limit=peak * share)
+                for share in (ABOVE, BELOW)
             )
             yield Pair(
-                worker_class, workers, threads, payload, peak,
+                site.runtime, worker_class, workers, threads, payload, peak,
                 {**above.pop("fills")[0], **above}, {**below.pop("fills")[0], **below},
             )  # fmt: skip
 
@@ -259,27 +288,27 @@ def failures(failed: Mapping[str, int]) -> str:
 
 def point_cells(point: Point) -> list[str]:
     return [
-        point.tier, point.worker_class, f"{point.workers}×{point.threads}",
+        point.runtime, point.tier, point.worker_class, f"{point.workers}×{point.threads}",
         f"{point.begun} of heavy routes" if point.bounded else f"{point.begun} of {point.slots}", f"{point.payload} MB",
         mib(point.predicted), mib(point.observed), f"{point.off:+.1%}", mib(point.predicted_rest),
         mib(point.observed_rest), failures(point.failed),
     ]  # fmt: skip
 
 
-POINTS = ["tier", "class", "model", "slots busy", "each", "predicted MiB", "observed MiB", "off", "predicted at rest",
-          "observed at rest", "failed"]  # fmt: skip
+POINTS = ["runtime", "tier", "class", "model", "slots busy", "each", "predicted MiB", "observed MiB", "off",
+          "predicted at rest", "observed at rest", "failed"]  # fmt: skip
 
 
 def pair_cells(pair: Pair) -> list[str]:
     return [
-        pair.worker_class, f"{pair.workers}×{pair.threads}", f"{pair.payload} MB", mib(pair.predicted),
+        pair.runtime, pair.worker_class, f"{pair.workers}×{pair.threads}", f"{pair.payload} MB", mib(pair.predicted),
         f"{mib(pair.predicted * ABOVE)}: {pair.above['killed']} killed, failed: {failures(pair.above['failed'])}",
         f"{mib(pair.predicted * BELOW)}: {pair.below['killed']} killed, failed: {failures(pair.below['failed'])}",
         "as predicted" if pair.as_predicted else "NOT AS PREDICTED",
     ]  # fmt: skip
 
 
-LIMITS = ["class", "model", "each", "predicted MiB", "limit above, MiB", "limit below, MiB", "verdict"]
+LIMITS = ["runtime", "class", "model", "each", "predicted MiB", "limit above, MiB", "limit below, MiB", "verdict"]
 
 
 def crowd_cells(crowd: Crowd) -> list[str]:
@@ -294,12 +323,14 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     return [f"| {' | '.join(cells)} |" for cells in [headings, ["---"] * len(headings), *rows]]
 
 
-def cost_lines(costs: Mapping[str, sizing.Coefficients]) -> list[str]:
+def cost_lines(found: Sequence[Site]) -> list[str]:
     return [
-        f"{name}: master {mib(found.master)} MiB, worker {mib(found.warm)} MiB warm, {mib(found.shared)} of it shared; "
-        f"a request {found.request / sizing.MIB:.1f} MiB and {found.copies:.2f} × its payload, {found.transient:.2f} × "
-        "of one at a time"
-        for name, found in costs.items()
+        f"{site.runtime}, {name}: master {mib(costs.master)} MiB, worker {mib(costs.warm)} MiB warm, "
+        f"{mib(costs.shared)} of it shared; a request {costs.request / sizing.MIB:.1f} MiB and {costs.copies:.2f} × "
+        f"its payload, {costs.transient:.2f} × more while it is put together, {costs.at_once:.1f} of {costs.asked} at "
+        "once"
+        for site in found
+        for name, costs in site.costs.items()
     ]
 
 
@@ -313,7 +344,7 @@ def verdict_on(measured: Sequence[Point], limits: Sequence[Pair]) -> tuple[bool,
 
 
 def write(
-    costs: Mapping[str, sizing.Coefficients],
+    found: Sequence[Site],
     notes: Sequence[str],
     measured: Sequence[Point],
     limits: Sequence[Pair],
@@ -323,8 +354,9 @@ def write(
     _, verdict = verdict_on(measured, limits)
     document = {
         "verdict": verdict,
+        "tolerance": TOLERANCE,
         "notes": notes,
-        "coefficients": {each: asdict(found) for each, found in costs.items()},
+        "coefficients": {site.runtime: {each: asdict(one) for each, one in site.costs.items()} for site in found},
         "points": [{**asdict(point), "off": point.off, "within": point.within} for point in measured],
         "pairs": [{**asdict(pair), "as_predicted": pair.as_predicted} for pair in limits],
         "concurrency": [asdict(crowd) for crowd in asked],
@@ -341,12 +373,12 @@ def write(
         "",
         verdict,
         "",
-        *(f"- {line}" for line in [*cost_lines(costs), *notes]),
+        *(f"- {line}" for line in [*cost_lines(found), *notes]),
     ]
     for headings, cells in tables:
         text += ["", *markdown(headings, cells)]
     (FOLDER / "sizing.md").write_text("\n".join(text) + "\n", encoding="utf-8")
-    sizing_plots.write(document, FOLDER, TOLERANCE)
+    subprocess.run([PLOTTER, sizing_plots.__file__, FOLDER], check=True)
     return [line for headings, cells in tables for line in ["", *columns([headings, *cells])]]
 
 
@@ -354,31 +386,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the smallest tier, two sizes and one pair for each class")
     quick = parser.parse_args().quick
-    name, address = next((name, address) for name, address in inventory_hosts().items() if name.endswith("api1"))
-    api = Host(name, address)
-    seed(api, arguments=f"--sizes {' '.join(map(str, PAYLOADS))}")
-    costs = {each: calibrated(api, each) for each in CLASSES}
-    print("\n".join(cost_lines(costs)), flush=True)
-    machine = machine_of(api)
+    found = list(sites())
+    print("\n".join(cost_lines(found)), flush=True)
+    machine = machine_of(found[0].api)
     rows = yaml.safe_load(TIERS.read_text(encoding="utf-8"))["plane_tiers"]
-    tiers = [tier_here(each, row, machine, list(costs.values())) for each, row in rows.items()][: 1 if quick else None]
+    every = [costs for site in found for costs in site.costs.values()]
+    tiers = [tier_here(each, row, machine, every) for each, row in rows.items()][: 1 if quick else None]
     notes = [f"tier {tier.name} is scaled to this machine: {tier.note}" for tier in tiers if tier.note]
     print("\n".join(notes), flush=True)
     measured: list[Point] = []
     limits: list[Pair] = []
     asked: list[Crowd] = []
-    for point in points(api, costs, tiers, PAYLOADS[1::2] if quick else PAYLOADS):
-        measured.append(point)
-        print("  ".join(point_cells(point)), flush=True)
-    for pair in pairs(api, costs, PAIRS[:1] if quick else PAIRS):
-        limits.append(pair)
-        print("  ".join(pair_cells(pair)), flush=True)
-    # What was measured is not lost where the database gives up under the last and largest crowd.
-    write(costs, notes, measured, limits, asked)
-    for crowd in crowds(api) if not quick else ():
+    for site in found:
+        for point in points(site, tiers, PAYLOADS[1::2] if quick else PAYLOADS):
+            measured.append(point)
+            print("  ".join(point_cells(point)), flush=True)
+        for pair in pairs(site, PAIRS[:1] if quick or site is not found[0] else PAIRS):
+            limits.append(pair)
+            print("  ".join(pair_cells(pair)), flush=True)
+        # What was measured is not lost where the database gives up under the last and largest crowd.
+        write(found, notes, measured, limits, asked)
+    for crowd in crowds(found[0].api) if not quick else ():
         asked.append(crowd)
         print("  ".join(crowd_cells(crowd)), flush=True)
-    print("\n".join(write(costs, notes, measured, limits, asked)))
+    print("\n".join(write(found, notes, measured, limits, asked)))
     right, verdict = verdict_on(measured, limits)
     print(f"\n{verdict}\n{FOLDER}: sizing.json, sizing.md, {sizing_plots.PREDICTED}, {sizing_plots.CONCURRENCY}")
     if not right:

@@ -44,6 +44,7 @@ class ActionModule(ActionBase):
             environment=str(variables["plane_environment"]),
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             verdicts=verdicts,
+            database=self._task.args.get("database"),
         )
         document["silent_hosts"] = silent
         document["match"] = document["match"] and not silent

@@ -74,8 +74,7 @@ def database_verdict(
 ) -> dict[str, list[str]]:
     """database: what it said of its connections, or None. The answer: fit.Verdict."""
     desired = [plan["desired"] for services in plans.values() for plan in services.values()]
-    states = [{"desired": each, "database": database} for each in desired]
-    return asdict(fit.judge_database(states, settings_folder(environment)))
+    return asdict(fit.judge_database(desired, database, settings_folder(environment)))
 
 
 def proxy_behind(
@@ -98,6 +97,7 @@ def proxy_verdict(state: dict[str, Any], asked: list[dict[str, Any]], hostvars: 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "accepted_database_question": fit.accepted_database_question,
             "byte_size": byte_size,
             "database_question": fit.database_question,
             "database_verdict": database_verdict,

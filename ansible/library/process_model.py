@@ -120,11 +120,6 @@ warned:
   returned: always
   type: list
   elements: str
-database:
-  description: What the database says of its connections, where the inventory accepts that they are too few, and not
-    with O(preflight); null where no colour is there yet that could ask it.
-  returned: always
-  type: dict
 journal:
   description: With O(journal_of), the last lines of that colour's journal.
   returned: always

@@ -11,6 +11,9 @@ description:
     prints a table, and fails with one line per mismatch.
   - Runs on the controller alone.
 options:
+  database:
+    description: What M(database_connections) returned, where it was asked.
+    type: dict
   path:
     description: The JSON document to write.
     type: path

@@ -85,10 +85,12 @@ def few_connections(data1: Host) -> Iterator[None]:
     allow("RESET max_connections")
 
 
-def test_more_connections_than_the_database_allows_are_refused(few_connections: None) -> None:
+def test_more_connections_than_the_database_allows_are_refused(few_connections: None, api1: Host, api2: Host) -> None:
+    before = [files_of(host) for host in (api1, api2)]
     text = " ".join(refused(**a_change()).split())
     assert "plane_api_slots allows 32 of plane-api + " in text
     assert f"the database allows {FEW_CONNECTIONS}, of which 3 are reserved" in text
+    assert [files_of(host) for host in (api1, api2)] == before
 
 
 def test_accepted_by_name_they_are_used_up_and_verify_repeats_the_risk(

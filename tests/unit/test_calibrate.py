@@ -19,41 +19,50 @@ from process_model.calibrate import (
 from process_model.sizing import MIB
 
 
-def endpoint(payload: int, alone: float, together: float, begun: int) -> Endpoint:
-    return Endpoint("/", payload, alone, together, begun, 0.1)
+def endpoint(payload: int, alone: float, together: float, waiting: float, begun: int) -> Endpoint:
+    return Endpoint("/", payload, alone, together, waiting, begun, 0.1)
 
 
 def test_a_small_and_a_large_answer_tell_all_that_a_request_takes() -> None:
-    """16 clients, 1 MiB and 4 payloads each, 3 more of one at a time, threads of 1 KiB."""
-    small = endpoint(0, MIB + 1024, 16 * (MIB + 1024), 16)
-    large = endpoint(5 * MIB, MIB + 1024 + 7 * 5 * MIB, 16 * (MIB + 1024 + 4 * 5 * MIB) + 3 * 5 * MIB, 16)
+    """16 clients, 1 MiB and 3 payloads each, 3.5 more while it is put together, 5 of them at once, threads of 1 KiB."""
+    each = MIB + 1024
+    small = endpoint(0, each, 16 * each, 16 * each, 16)
+    waiting = 16 * (each + 3 * 5 * MIB)
+    large = endpoint(5 * MIB, each + 6.5 * 5 * MIB, waiting + 5 * 3.5 * 5 * MIB, waiting, 16)
     found = fit_requests([large, small], thread=1024)
     assert found.request == pytest.approx(MIB)
-    assert found.copies == pytest.approx(4)
-    assert found.transient == pytest.approx(3)
+    assert found.copies == pytest.approx(3)
+    assert found.transient == pytest.approx(3.5)
+    assert found.at_once == pytest.approx(5)
+    assert found.asked == 16
 
 
 def test_one_size_is_all_payload() -> None:
-    found = fit_requests([endpoint(5 * MIB, 15 * MIB, 60 * MIB, 4)], thread=0)
-    assert found.request == 0
+    found = fit_requests([endpoint(5 * MIB, 15 * MIB, 60 * MIB, 60 * MIB, 4)], thread=0)
+    assert (found.request, found.transient) == (0, 0)
     assert found.copies == pytest.approx(3)
-    assert found.transient == pytest.approx(0)
 
 
-def test_one_alone_that_takes_less_than_each_of_many_adds_nothing_to_them() -> None:
-    found = fit_requests([endpoint(0, 0, 0, 8), endpoint(MIB, MIB, 16 * MIB, 8)], thread=0)
+def test_where_one_alone_takes_less_than_each_of_many_theirs_counts() -> None:
+    found = fit_requests([endpoint(0, 0, 0, 0, 8), endpoint(MIB, MIB, 16 * MIB, 12 * MIB, 8)], thread=0)
     assert found.copies == pytest.approx(2)
     assert found.transient == 0
 
 
+def test_a_peak_without_more_than_one_that_is_put_together_counts_that_one() -> None:
+    found = fit_requests([endpoint(MIB, 4 * MIB, 16 * MIB, 16 * MIB, 8)], thread=0)
+    assert [found.copies, found.transient, found.at_once] == pytest.approx([2, 2, 1])
+
+
 def test_answers_without_a_body_take_what_they_take() -> None:
-    assert fit_requests([endpoint(0, 100, 300, 3)], thread=0) == PerRequest(100, 0, 0)
+    assert fit_requests([endpoint(0, 100, 300, 300, 3)], thread=0) == PerRequest(100, 0, 0, 1, 1)
 
 
 def test_only_answers_that_had_begun_share_what_was_held() -> None:
     """Of 8 clients only 6 got a slot."""
-    small = endpoint(0, MIB, 8 * MIB, 8)
-    large = endpoint(5 * MIB, MIB + 4 * 5 * MIB, 6 * (MIB + 4 * 5 * MIB), 6)
+    small = endpoint(0, MIB, 8 * MIB, 8 * MIB, 8)
+    waiting = 6 * (MIB + 4 * 5 * MIB)
+    large = endpoint(5 * MIB, MIB + 4 * 5 * MIB, waiting, waiting, 6)
     assert fit_requests([small, large], thread=0).copies == pytest.approx(4)
 
 
@@ -112,9 +121,16 @@ def test_all_ask_at_once_and_no_failure_is_lost() -> None:
 
 
 def test_answers_are_held_until_as_many_have_begun() -> None:
-    gate = Gate(3)
+    looked: list[int] = []
+
+    def look() -> int:
+        looked.append(gate.begun)
+        return 7
+
+    gate = Gate(3, look=look)
     assert at_once(3, gate.wait) == []
     assert (gate.begun, gate.is_open) == (3, True)
+    assert (looked, gate.found) == ([3], 7), "once, while all three were held"
     gate.wait()
     assert gate.begun == 3, "who comes later is not held"
 

@@ -68,3 +68,15 @@ def test_without_docker_there_is_no_container_and_a_command_says_so(monkeypatch:
 
 def test_outside_of_a_container_a_process_has_one_number() -> None:
     assert procfs.inner_number(os.getpid()) == os.getpid()
+
+
+def test_limits_of_its_own_leave_no_other() -> None:
+    assert containers.limits_alone("plane-api-blue", {"mem_limit": "1000"}).splitlines() == [
+        "services:",
+        "  plane-api-blue:",
+        "    mem_limit: 1000",
+        "    memswap_limit: !reset null",
+        "    mem_reservation: !reset null",
+        "    cpus: !reset null",
+        "    pids_limit: !reset null",
+    ]

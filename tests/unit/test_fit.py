@@ -97,7 +97,7 @@ def test_live_workers_count_as_they_are_here() -> None:
 
 def test_measurements_of_the_inventory_win_over_real_planes() -> None:
     own = {"source": "measured on staging-api1", "master": 0, "cold": 0, "warm": 500 * MIB, "shared": 0, "thread": 0,
-           "request": 0, "copies": 1, "transient": 0, "allocator": 0}  # fmt: skip
+           "request": 0, "copies": 1, "transient": 0, "at_once": 1, "asked": 1, "allocator": 0}  # fmt: skip
     (risk,) = memory(memory=GIB, measurements=own, change="stop-first")
     assert "take 1,000 MiB" in risk.message
     assert "measured on staging-api1" in risk.message
@@ -153,15 +153,13 @@ def test_more_connections_than_the_database_allows_are_refused(most: int, refuse
 
 @pytest.mark.parametrize("answer", [None, {"error": "connection refused"}])
 def test_a_database_that_does_not_answer_refuses_nothing(answer: dict[str, Any] | None) -> None:
-    verdict = fit.judge_database([{"desired": plan, "database": answer} for plan in FLEET], WHERE)
+    verdict = fit.judge_database(FLEET, answer, WHERE)
     assert verdict.refused == []
     assert verdict.warned == (["the database was not asked for its connections: connection refused"] if answer else [])
 
 
-def test_one_hosts_answer_is_enough() -> None:
-    answers = [{"error": "timeout"}, {"most": 20, "reserved": 3, "others": 0}, None]
-    states = [{"desired": plan, "database": answer} for plan, answer in zip(FLEET, answers)]
-    assert len(fit.judge_database(states, WHERE).refused) == 1
+def test_an_answer_is_judged_for_the_whole_fleet() -> None:
+    assert len(fit.judge_database(FLEET, {"most": 20, "reserved": 3, "others": 0}, WHERE).refused) == 1
 
 
 def plan(live: str | None, match: bool = False) -> dict[str, Any]:
@@ -178,6 +176,16 @@ def test_one_host_asks_the_database_for_all_and_only_where_something_changes() -
     assert (found["host"], found["service"], found["colour"]) == ("api2", "plane-api", "green")
     assert fit.database_question({"api1": {"plane-api": plan(None)}}) == {}, "nobody has a release yet"
     assert fit.database_question({"api2": {"plane-api": plan("green", match=True)}}) == {}, "nothing changes"
+
+
+@pytest.mark.parametrize(("accepted", "host"), [([], None), (["database-connections"], "api2")])
+def test_verify_has_one_host_ask_where_too_few_are_accepted(accepted: list[str], host: str | None) -> None:
+    verdicts = {
+        name: {"plane-api": {"desired": desired(accepted=accepted), "live": live}}
+        for name, live in (("api1", None), ("api2", "green"), ("api3", "blue"))
+    }
+    assert fit.accepted_database_question(verdicts).get("host") == host
+    assert fit.accepted_database_question({}) == {}
 
 
 @pytest.mark.parametrize("role", ["plane_api", "plane_graphql"])

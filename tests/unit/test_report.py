@@ -37,7 +37,6 @@ def test_the_report_says_environment_hosts_services_and_the_whole_verdict() -> N
         "evidence",
         "mismatches",
         "accepted",
-        "database",
         "match",
         "seconds",
     }

@@ -41,7 +41,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     for service in ("plane_api", "plane_graphql"):
         good.update({
             f"{service}_workers": 2, f"{service}_threads": 8, f"{service}_memory_limit": "2GiB",
-            f"{service}_cpu_limit": 1, f"{service}_listen_address": "192.0.2.11",
+            f"{service}_memory_request": "512MiB", f"{service}_cpu_limit": 1, f"{service}_listen_address": "192.0.2.11",
         })  # fmt: skip
     good["plane_api_worker_class"] = "gthread"
     return {**good, **changes}
@@ -49,6 +49,13 @@ def settings(**changes: Any) -> dict[str, Any]:
 
 def problems(*services: str, **changes: Any) -> list[str]:
     return [str(problem) for problem in validate(settings(**changes), SPECS, services or ("plane_api",), None)]
+
+
+@pytest.mark.parametrize(("slots", "files"), [(320, None), (400, "1,264")])
+def test_more_slots_than_a_worker_has_file_descriptors_for_are_refused(slots: int, files: str | None) -> None:
+    """Under uvicorn each request has a connection of its own to the database and to the cache."""
+    found = problems(plane_api_worker_class="", plane_api_slots=slots)
+    assert (f"{files}. Change it in" in " ".join(found)) if files else found == []
 
 
 def test_good_settings_are_let_through() -> None:
@@ -76,6 +83,7 @@ def test_good_settings_are_let_through() -> None:
         ("plane_api_memory_limit", "200MiB", "at least 2 workers × 140 MiB = 280MiB"),
         ("plane_api_memory_limit", "2GB", "KiB, MiB, GiB or TiB"),
         ("plane_api_memory_limit", 2, "KiB, MiB, GiB or TiB"),
+        ("plane_api_memory_request", "512", "KiB, MiB, GiB or TiB"),
         ("plane_api_cpu_limit", 0, "a number above 0"),
         ("plane_api_cpu_limit", "much", "a number"),
         ("plane_api_slots", 17, "at most 2 workers × 8 threads = 16"),

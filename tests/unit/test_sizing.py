@@ -23,6 +23,7 @@ from process_model.sizing import (
     memory,
     most_heavy_slots,
     most_threads,
+    put_together_at_once,
     report,
     slots_for,
     smallest_limits,
@@ -135,8 +136,8 @@ def test_the_fewest_slots_for_a_wait() -> None:
         ),
         (lambda: Model(workers=2, threads=8, heavy_payloads={5: 0.5}), "heavy_payloads' shares sum up to 0.5"),
         (lambda: Model(workers=2, threads=8, heavy_payloads={}), "heavy_payloads is empty"),
-        (lambda: Coefficients("x", 0, 2, 1, 0, 0, 0, 0, 0, 0), "cold is 2. Allowed: at most warm, 1"),
-        (lambda: Coefficients("x", 0, 1, 1, 0, 0, 0, math.nan, 0, 0), "copies is nan"),
+        (lambda: Coefficients("x", 0, 2, 1, 0, 0, 0, 0, 0, 1, 1, 0), "cold is 2. Allowed: at most warm, 1"),
+        (lambda: Coefficients("x", 0, 1, 1, 0, 0, 0, math.nan, 0, 1, 1, 0), "copies is nan"),
         (lambda: budget_per_request(0, PROPOSED, MEASURED), "limit is 0"),
         (lambda: database_connections(PROPOSED, 2, changing=3), "changing is 3. Allowed: a whole number from 0 to 2"),
         (lambda: waiting(-1, 0.1, 2), "rate is -1. Allowed: a number from 0"),
@@ -159,7 +160,8 @@ MODELS = st.builds(
 SIZES = st.floats(0, 2**30)
 COSTS = st.builds(
     lambda master, warm, cold, shared, *others: Coefficients("any", master, cold * warm, warm, shared * warm, *others),
-    SIZES, SIZES, st.floats(0, 1), st.floats(0, 1), SIZES, SIZES, st.floats(0, 20), st.floats(0, 20), SIZES,
+    SIZES, SIZES, st.floats(0, 1), st.floats(0, 1), SIZES, SIZES, st.floats(0, 20), st.floats(0, 20), st.floats(0, 64),
+    st.integers(1, 64),    SIZES,
 )  # fmt: skip
 
 
@@ -201,7 +203,24 @@ def test_more_slots_never_make_anybody_wait_longer(rate: float, seconds: float, 
 
 def test_preload_counts_what_is_shared_once() -> None:
     costs = Coefficients(
-        "x", master=1, cold=4, warm=4, shared=3, thread=0, request=0, copies=0, transient=0, allocator=0
+        "x",
+        master=1,
+        cold=4,
+        warm=4,
+        shared=3,
+        thread=0,
+        request=0,
+        copies=0,
+        transient=0,
+        at_once=1,
+        asked=1,
+        allocator=0,
     )
     assert at_rest(Model(workers=2, threads=1), costs, 4) == 9
     assert at_rest(Model(workers=2, threads=1, preload=True), costs, 4) == 6
+
+
+def test_answers_of_few_requests_are_put_together_at_once_more_seldom() -> None:
+    costs = replace(MEASURED, at_once=4, asked=16)
+    assert [put_together_at_once(requests, costs) for requests in (1, 6, 16, 50)] == [1, 2, 4, 4]
+    assert put_together_at_once(50, MEASURED) == 1

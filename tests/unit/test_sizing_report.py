@@ -10,7 +10,7 @@ from process_model.sizing import GIB, MEASURED, MIB, memory
 from sizing_report import Machine, Pair, Point, fill_of, model_of, tier_here
 
 HIGH = {"cpu": 4, "workers": 5, "threads": 10}
-POINT = Point("low", "gthread", 2, 8, False, 16, 5, 1.0, 1.0, 1.0, 1.0, 16, {})
+POINT = Point("systemd", "low", "gthread", 2, 8, False, 16, 5, 1.0, 1.0, 1.0, 1.0, 16, {})
 
 
 def test_a_tier_runs_as_it_is_where_the_machine_is_large_enough() -> None:
@@ -44,7 +44,10 @@ def test_a_pair_is_right_where_one_lives_and_the_other_is_out_of_memory(
     above: dict[str, Any], below: dict[str, Any], as_predicted: bool
 ) -> None:
     nothing: dict[str, Any] = {"killed": 0, "failed": {}, "journal": []}
-    assert Pair("gthread", 2, 8, 5, 1.0, {**nothing, **above}, {**nothing, **below}).as_predicted is as_predicted
+    assert (
+        Pair("systemd", "gthread", 2, 8, 5, 1.0, {**nothing, **above}, {**nothing, **below}).as_predicted
+        is as_predicted
+    )
 
 
 def test_more_ask_than_gthread_runs_so_that_every_worker_is_full() -> None:
@@ -54,7 +57,7 @@ def test_more_ask_than_gthread_runs_so_that_every_worker_is_full() -> None:
 
 
 def test_few_slots_are_filled_more_often() -> None:
-    assert [fill_of("uvicorn", slots, 50, payload=5)["rounds"] for slots in (2, 16, 50)] == [8, 2, 1]
+    assert [fill_of("uvicorn", slots, 50, payload=5)["rounds"] for slots in (2, 16, 50)] == [4, 2, 1]
 
 
 def test_only_what_was_measured_as_shared_counts_once() -> None:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import colours, observe, procfs, report, saturation, transient
+from . import colours, containers, observe, procfs, report, saturation, transient
 from .audit import UnixConnection
 from .sizing import MIB, Coefficients
 
@@ -40,7 +40,7 @@ PATIENCE_SECONDS = 15.0
 # Samples of the growth, and requests of each path between two of them.
 CHUNKS, CHUNK = 20, 5
 POLL_SECONDS = 0.002
-CLIENTS, MOST_CLIENTS = 4, 64
+CLIENTS, MOST_CLIENTS = 16, 64
 
 
 class CalibrationError(Exception):
@@ -57,7 +57,7 @@ class Requests:
 
 
 def read_requests(text: str) -> Requests:
-    """The requests of a file: {"paths": ["/…"], "headers": {name: value}, "clients": 4}; only paths are needed.
+    """The requests of a file: {"paths": ["/…"], "headers": {name: value}, "clients": 16}; only paths are needed.
 
     Raises CalibrationError that says what is allowed.
     """
@@ -66,7 +66,7 @@ def read_requests(text: str) -> Requests:
         requests = Requests(list(found["paths"]), dict(found.get("headers", {})), int(found.get("clients", CLIENTS)))
     except (ValueError, KeyError, TypeError) as error:
         raise CalibrationError(
-            'the file is not JSON of the form {"paths": ["/api/…"], "headers": {"X-Api-Key": "…"}, "clients": 4}: '
+            'the file is not JSON of the form {"paths": ["/api/…"], "headers": {"X-Api-Key": "…"}, "clients": 16}: '
             f"{type(error).__name__}: {error}"
         ) from error
     if not requests.paths or not all(str(path).startswith("/") for path in requests.paths):
@@ -79,13 +79,15 @@ def read_requests(text: str) -> Requests:
 @dataclass(frozen=True)
 class Endpoint:
     """What one path takes. payload: of its answer. alone: what one request adds at its peak. together: what as many add
-    as had all begun their answers before one was read to its end: `begun`. seconds: the median of one that runs alone.
+    as had all begun their answers before one was read to its end: `begun`. waiting: what these hold once all have.
+    seconds: the median of one that runs alone.
     """
 
     path: str
     payload: int
     alone: float
     together: float
+    waiting: float
     begun: int
     seconds: float
 
@@ -122,7 +124,7 @@ class Calibration:
             f"{costs.warm / MIB:,.0f} warm, {costs.shared / MIB:,.0f} of it shared",
             f"a busy thread: {costs.thread / KIB:,.0f} KiB",
             f"a request: {costs.request / KIB:,.0f} KiB, and {costs.copies:.1f} times its payload",
-            f"one at a time: {costs.transient:.1f} times more",
+            f"while it is put together: {costs.transient:.1f} times more, {costs.at_once:.1f} of {costs.asked} at once",
             f"growth: {growing.bytes_per_request:,.0f} ± {growing.margin:,.0f} bytes each, over {growing.requests}",
             *report.columns(table),
         ]
@@ -138,26 +140,33 @@ class PerRequest:
     request: float
     copies: float
     transient: float
+    at_once: float
+    asked: int
 
 
 def fit_requests(endpoints: Sequence[Endpoint], thread: float) -> PerRequest:
     """What requests take, from the smallest and the largest answer.
 
-    The smallest says what a request takes beside its payload. Of the largest, one alone holds copies + transient times
-    its payload, and all clients copies of each and transient of one.
+    The smallest says what a request takes beside its payload. Of the largest, those that wait to be read say how often
+    each holds its payload; one alone, what it takes more while it is put together; and the peak of all, how many are at
+    once.
     """
     small = min(endpoints, key=lambda found: found.payload)
     large = max(endpoints, key=lambda found: found.payload)
     request = max(0.0, small.together / small.begun - thread) if small is not large else 0.0
-    clients = large.begun
     if large.payload == 0:
-        return PerRequest(max(0.0, large.together / clients - thread), 0.0, 0.0)
-    alone = max(0.0, large.alone - thread - request) / large.payload
-    together = max(0.0, large.together - clients * (thread + request)) / large.payload
-    copies = (together - alone) / (clients - 1) if clients > 1 else alone
-    # Where one alone took more than many, or less than each of them.
-    copies = min(max(copies, 0.0), together / clients)
-    return PerRequest(request, copies, max(0.0, together - clients * copies))
+        return PerRequest(max(0.0, large.together / large.begun - thread), 0.0, 0.0, 1.0, 1)
+
+    def payloads(held: float, requests: int) -> float:
+        return max(0.0, held - requests * (thread + request)) / large.payload
+
+    copies = payloads(large.waiting, large.begun) / large.begun
+    transient = max(0.0, payloads(large.alone, 1) - copies)
+    more = max(0.0, payloads(large.together, large.begun) - large.begun * copies)
+    if transient == 0:
+        # Where one alone takes no more than one that waits, the peak of many is their own.
+        return PerRequest(request, copies + more / large.begun, 0.0, 1.0, 1)
+    return PerRequest(request, copies, transient, min(max(more / transient, 1.0), float(large.begun)), large.begun)
 
 
 def growth(samples: Sequence[float], step: int) -> Growth:
@@ -208,13 +217,15 @@ class Peak:
 
 @contextlib.contextmanager
 def instance(
-    service: str, colour: str, variables: Mapping[str, str], limits: Sequence[str] | None = None
+    desired: Mapping[str, Any], colour: str, variables: Mapping[str, str], own_limits: bool = False, memory: int = 0
 ) -> Iterator[tuple[str, int, Path]]:
     """Run an instance of its own of a colour's files: its socket, its master and its control group.
 
-    variables: of the entrypoint, over the colour's own. limits: properties of its unit, where it does not share the
-    service's. Raises CalibrationError or transient.InstanceError.
+    desired: what the colour was deployed as. variables: of the entrypoint, over the colour's own. own_limits: it has
+    none of the service's, but `memory` bytes where that is not 0. Raises CalibrationError, transient.InstanceError or
+    containers.DockerError.
     """
+    service = str(desired["service"])
     directory = colours.directory_of(service, colour)
     given = {
         "GUNICORN_BIND": f"unix:{transient.folder_of(service, PURPOSE)}/{transient.SOCKET}",
@@ -222,11 +233,19 @@ def instance(
         "PLANE_PRESTART": "skip",
         **variables,
     }
-    command = ["/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh"]
-    options = ["--property=MemoryAccounting=yes", "--property=OOMPolicy=continue"]
-    options += [f"--property={limit}" for limit in limits or ()]
-    own = limits is not None
-    with transient.instance(service, colour, PURPOSE, command, options, START_SECONDS, own) as path:
+    installation = containers.Installation.of(desired)
+    if installation:
+        # As much for swap as for memory: none of it.
+        limits = {"mem_limit": str(memory), "memswap_limit": str(memory)} if memory else {}
+        started = transient.contained(
+            service, colour, PURPOSE, installation, given, limits if own_limits else None, START_SECONDS
+        )
+    else:
+        command = ["/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), f"{directory}/entrypoint.sh"]
+        options = ["--property=MemoryAccounting=yes", "--property=OOMPolicy=continue"]
+        options += [f"--property=MemoryMax={memory}"] if memory else []
+        started = transient.instance(service, colour, PURPOSE, command, options, START_SECONDS, own_limits)
+    with started as path:
         master = observe.master_of_socket(path)
         if master is None:
             raise CalibrationError(f"nothing runs behind {path}")
@@ -246,12 +265,15 @@ def class_variables(worker_class: str, model: Mapping[str, Any]) -> dict[str, st
 class Gate:
     """Holds answers that have begun until `most` of them have: then every slot is taken at the same time.
 
-    Where fewer get a slot, it opens once no further one has begun for `patience` seconds.
+    Where fewer get a slot, it opens once no further one has begun for `patience` seconds. look: asked right before it
+    opens; `found` is its answer.
     """
 
-    def __init__(self, most: int, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, most: int, patience: float = PATIENCE_SECONDS, look: Callable[[], int] = lambda: 0) -> None:
         self.most = most
         self.patience = patience
+        self.look = look
+        self.found = 0
         self.begun = 0
         self.is_open = False
         self.changed = threading.Condition()
@@ -260,12 +282,18 @@ class Gate:
         """To be called when an answer has begun; returns when it may be read on."""
         with self.changed:
             self.begun += not self.is_open
-            self.is_open = self.is_open or self.begun >= self.most
+            if self.begun >= self.most:
+                self.open()
             self.changed.notify_all()
             while not self.is_open:
                 if not self.changed.wait(self.patience):
-                    self.is_open = True
-                    self.changed.notify_all()
+                    self.open()
+
+    def open(self) -> None:
+        if not self.is_open:
+            self.found = self.look()
+            self.is_open = True
+            self.changed.notify_all()
 
     def stalls(self, seconds: float) -> bool:
         """Wait until it opens (false), or no further answer begins for `seconds` (true)."""
@@ -305,9 +333,11 @@ class Asked:
         try:
             connection.request("GET", path, headers={"Host": self.host, **self.headers})
             answer = connection.getresponse()
-            if gate and answer.status == 200:
-                gate.wait()
             size = 0
+            if gate and answer.status == 200:
+                # Under ASGI headers are sent before there is a body.
+                size += len(answer.read(1))
+                gate.wait()
             while block := answer.read(65536):
                 size += len(block)
         except (OSError, http.client.HTTPException) as error:
@@ -320,12 +350,12 @@ class Asked:
 
 
 def calibrate(
-    service: str, colour: str, desired: Mapping[str, Any], requests: Requests, worker_class: str | None = None
+    desired: Mapping[str, Any], colour: str, requests: Requests, worker_class: str | None = None
 ) -> Calibration:
     """Measure the colour's release, run as `desired` says, or under another class. Raises CalibrationError."""
     model, door, paths = desired["model"], desired["front_door"], requests.paths
     chosen = worker_class or model["worker_class"]
-    with instance(service, colour, class_variables(chosen, model)) as (socket, master, group):
+    with instance(desired, colour, class_variables(chosen, model)) as (socket, master, group):
         asked = Asked(socket, door["health_host"], requests.headers)
         cold = workers_at_rest(group, master)
         sizes = {path: asked.get(path) for path in paths}
@@ -356,6 +386,8 @@ def calibrate(
             request=each.request,
             copies=each.copies,
             transient=each.transient,
+            at_once=each.at_once,
+            asked=each.asked,
             allocator=0,
         ),
         kept,
@@ -403,13 +435,19 @@ def endpoint(group: Path, asked: Asked, path: str, clients: int, rest: int) -> E
             began = time.monotonic()
             sizes.append(asked.get(path))
             seconds.append(time.monotonic() - began)
-    begun = 0
+    begun = waiting = 0
     with Peak(lambda: held(group)) as together:
         for _ in range(ROUNDS):
-            gate = Gate(clients)
+            gate = Gate(clients, look=lambda: held(group))
             for error in at_once(clients, functools.partial(asked.get, path, gate)):
                 raise error
-            begun = max(begun, gate.begun)
+            begun, waiting = max((begun, waiting), (gate.begun, gate.found))
     return Endpoint(
-        path, max(sizes), max(0.0, alone.most - rest), max(0.0, together.most - rest), begun, statistics.median(seconds)
+        path,
+        max(sizes),
+        alone=max(0.0, alone.most - rest),
+        together=max(0.0, together.most - rest),
+        waiting=max(0.0, waiting - rest),
+        begun=begun,
+        seconds=statistics.median(seconds),
     )

@@ -61,6 +61,7 @@ EXPECTED = (
     admission.AdmissionError,
     audit.AuditError,
     calibrate.CalibrationError,
+    containers.DockerError,
     transient.InstanceError,
     OSError,
 )
@@ -291,12 +292,8 @@ def audit_state(service: str, file: Path) -> None:
 def measure(service: str, file: Path, worker_class: str | None) -> None:
     """Print what the live colour's release takes, as JSON and, on stderr, to be read. Raises as EXPECTED says."""
     live, desired = live_as_deployed(service)
-    if desired.get("installation"):
-        raise RefusedError(
-            f"{service} runs in a container here: measure its release on a host that runs it without one"
-        )
     requests = calibrate.read_requests(file.read_text(encoding="utf-8"))
-    found = calibrate.calibrate(service, live, desired, requests, worker_class)
+    found = calibrate.calibrate(desired, live, requests, worker_class)
     print("\n".join(found.lines()), file=sys.stderr)
     print(json.dumps(found.to_dict(), indent=2))
 

@@ -111,6 +111,16 @@ def host_process(container: str, process: int) -> int | None:
     return None
 
 
+# What a colour's compose file limits, by Compose's names.
+LIMITS = ("mem_limit", "memswap_limit", "mem_reservation", "cpus", "pids_limit")
+
+
+def limits_alone(service: str, limits: Mapping[str, str]) -> str:
+    """A compose file that leaves a service these limits and no other."""
+    lines = [f"    {name}: {limits.get(name, '!reset null')}" for name in LIMITS]
+    return "\n".join(["services:", f"  {service}:", *lines, ""])
+
+
 @dataclass(frozen=True)
 class Installation:
     """An installation of Docker Compose, as the inventory names it.
@@ -133,11 +143,15 @@ class Installation:
 
     def compose(self, *arguments: str, files: Sequence[str] = ()) -> str:
         """`docker compose` of the installation, with further files. Raises DockerError."""
+        return docker(*self.command(*arguments, files=files))
+
+    def command(self, *arguments: str, files: Sequence[str] = ()) -> list[str]:
+        """The words after `docker` of the same."""
         chosen = [word for file in (self.file, *files) for word in ("--file", file)]
-        return docker(
+        return [
             "compose", "--project-name", self.project, "--project-directory", self.directory,
             "--env-file", self.variables, *chosen, *arguments,
-        )  # fmt: skip
+        ]  # fmt: skip
 
     def image(self) -> tuple[str, str]:
         """The image that the installation names for its service now: its name, and its id on this host.

@@ -183,17 +183,37 @@ def database_question(plans: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> d
 
     plans: host -> service -> `desired` and the `state` that preflight found.
     """
-    every = [(host, plan) for host, services in plans.items() for plan in services.values()]
-    if all(plan["state"]["match"] for _, plan in every):
-        return {}
-    for host, plan in every:
-        if plan["state"]["live"]:
+    every = [
+        (host, plan["desired"], plan["state"]["live"]) for host, services in plans.items() for plan in services.values()
+    ]
+    changes = not all(plan["state"]["match"] for services in plans.values() for plan in services.values())
+    return _first_who_can_ask(every) if changes else {}
+
+
+def accepted_database_question(verdicts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The same for verify, which asks only where the inventory accepts that the connections are too few.
+
+    verdicts: host -> service -> what the module `process_model` returned.
+    """
+    every = [
+        (host, verdict["desired"], verdict["live"])
+        for host, services in verdicts.items()
+        for verdict in services.values()
+    ]
+    accepts = any("database-connections" in desired["sizing"]["accepted"] for _, desired, _ in every)
+    return _first_who_can_ask(every) if accepts else {}
+
+
+def _first_who_can_ask(every: Sequence[tuple[str, Mapping[str, Any], str | None]]) -> dict[str, Any]:
+    """every: host, `desired` and live colour of each service."""
+    for host, desired, live in every:
+        if live:
             return {
                 "host": host,
-                "service": plan["desired"]["service"],
-                "colour": plan["state"]["live"],
-                "addresses": plan["desired"]["sizing"]["addresses"],
-                "contained": bool(plan["desired"].get("installation")),
+                "service": desired["service"],
+                "colour": live,
+                "addresses": desired["sizing"]["addresses"],
+                "contained": bool(desired.get("installation")),
             }
     return {}
 
@@ -225,17 +245,15 @@ def judge(desired: Mapping[str, Any], risks: Sequence[Risk], where: str) -> Verd
     return verdict
 
 
-def judge_database(states: Sequence[Mapping[str, Any]], where: str) -> Verdict:
+def judge_database(plans: Sequence[Mapping[str, Any]], answer: Mapping[str, Any] | None, where: str) -> Verdict:
     """The same for the connections of a whole fleet.
 
-    states: of each host and service, `desired` and `database`, the answer that was got, or None. A database that no
-    host could ask, as none has a release yet, refuses nothing.
+    plans: `desired` of each host and service. answer: of the database, or None where no host could ask it, as none has
+    a release yet: that refuses nothing.
     """
-    answers = [Database(**state["database"]) for state in states if state["database"]]
-    known = [answer for answer in answers if not answer.error]
-    if not known:
-        return Verdict(
-            [], [], [f"the database was not asked for its connections: {answer.error}" for answer in answers[:1]]
-        )
-    desired = [state["desired"] for state in states]
-    return judge(desired[0], database_risks(desired, known[0]), where)
+    if not plans or not answer:
+        return Verdict([], [], [])
+    database = Database(**answer)
+    if database.error:
+        return Verdict([], [], [f"the database was not asked for its connections: {database.error}"])
+    return judge(plans[0], database_risks(plans, database), where)

@@ -20,10 +20,15 @@ class Row:
     match: bool
 
 
-def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def build_report(
+    environment: str,
+    time: str,
+    verdicts: Mapping[str, Mapping[str, Any]],
+    database: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The document: environment, time, match, hosts -> services -> desired, observed, evidence, mismatches, match.
 
-    out_of_memory: what killed_lines says.
+    out_of_memory: what killed_lines says. database: what it said of its connections, where it was asked.
 
     verdicts: host -> service -> what the module `process_model` returned; a host without an answer has
     {"unreachable": reason}.
@@ -40,7 +45,6 @@ def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str
                     "evidence",
                     "mismatches",
                     "accepted",
-                    "database",
                     "match",
                     "seconds",
                 )
@@ -49,6 +53,7 @@ def build_report(environment: str, time: str, verdicts: Mapping[str, Mapping[str
         }
     match = bool(hosts) and all(service["match"] for services in hosts.values() for service in services.values())
     document = {"environment": environment, "time": time, "match": match, "hosts": hosts}
+    document["database"] = database
     return {**document, "out_of_memory": killed_lines(document)}
 
 
@@ -138,8 +143,8 @@ def killed_lines(report: Mapping[str, Any]) -> list[str]:
 
 def accepted_lines(report: Mapping[str, Any]) -> list[str]:
     """One line per risk that the inventory accepted by name: of each host, and of the fleet in its database."""
-    states = [
-        verdict
+    plans = [
+        verdict["desired"]
         for services in report["hosts"].values()
         for verdict in services.values()
         if "behind" not in verdict["desired"]  # the proxy asks no database
@@ -150,4 +155,4 @@ def accepted_lines(report: Mapping[str, Any]) -> list[str]:
         for host, services in report["hosts"].items()
         for service, verdict in services.items()
         for line in verdict["accepted"] or []
-    ] + fit.judge_database(states, where).accepted
+    ] + fit.judge_database(plans, report["database"], where).accepted

@@ -79,6 +79,9 @@ PUBLISHED_KEYS = {
 }
 PUBLISHED_PREFIXES = ("REPLACE", "django-insecure-", "lab-only-", "changeme", "secret-key")
 TIERS = "ansible/vars/tiers.yml"
+# File descriptors: what systemd lets a process open, what a worker needs for itself, and, of each request that runs,
+# the connections to its client, to the database and to the cache.
+MOST_FILES, OWN_FILES, FILES_OF_REQUEST = 1024, 64, 3
 RANGES = {
     "workers": (1, 128),
     "threads": (1, 512),
@@ -340,6 +343,7 @@ class Checker:
         slots = int(value("slots")) if value("slots") is not None else workers * threads
         if value("worker_class") == "gthread" and slots > workers * threads:
             self.refuse(f"{service}_slots", f"at most {workers} workers × {threads} threads = {workers * threads}")
+        self.files(service, slots, threads)
         self.heavy_routes(service, slots)
         self.address(service)
         if not str(value("health_path")).startswith("/"):
@@ -352,6 +356,19 @@ class Checker:
             self.refuse(f"{service}_rotation_window", str(error))
         self.owned_variables(f"{service}_variables", service)
 
+    def files(self, service: str, slots: int, threads: int) -> None:
+        """One worker may get the requests of all slots: under gthread most of them wait there for a thread."""
+        if self.runtime != "systemd":
+            return  # Docker lets a process open a million
+        running = min(slots, threads) if self.variables.get(f"{service}_worker_class") == "gthread" else slots
+        needed = OWN_FILES + slots + (FILES_OF_REQUEST - 1) * running
+        if needed > MOST_FILES:
+            self.refuse(
+                f"{service}_slots",
+                f"so few that a worker which gets the requests of all opens {MOST_FILES:,} files at most: {needed:,}",
+                f"{slots} slots",
+            )
+
     def memory(self, service: str, workers: int) -> None:
         name = f"{service}_memory_limit"
         try:
@@ -359,6 +376,10 @@ class Checker:
         except ValueError as error:
             self.refuse(name, str(error).partition(": ")[2])
             return
+        try:
+            parse_size(self.variables.get(f"{service}_memory_request"))
+        except ValueError as error:
+            self.refuse(f"{service}_memory_request", str(error).partition(": ")[2])
         if limit < workers * WARM_WORKER_BYTES:
             self.refuse(
                 name,

@@ -52,8 +52,10 @@ class Coefficients:
 
     master: gunicorn's master. cold: a worker that was started; warm: after its first requests. shared: of each worker,
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
-    request: a busy request beside its payload. copies: bytes held for each byte of the payload. transient: the same,
-    but of one request at a time: the peaks of answers that are put together seldom meet, even those of two workers.
+    request: a busy request beside its payload. copies: bytes held for each byte of the payload, until it is read.
+    transient: the same, more, while the answer is put together. at_once: for so many requests where `asked` come
+    together, and no more where more come: the others' answers are there already, or wait for a processor or for the
+    database. Fewer meet more seldom, in proportion down to one, that is always by itself.
     allocator: what the allocator keeps, once for the instance.
     """
 
@@ -66,6 +68,8 @@ class Coefficients:
     request: float
     copies: float
     transient: float
+    at_once: float
+    asked: int
     allocator: float
 
     def __post_init__(self) -> None:
@@ -90,6 +94,8 @@ PROPOSAL = Coefficients(
     request=0,
     copies=2,
     transient=0,
+    at_once=1,
+    asked=1,
     allocator=120 * MIB,
 )
 # Real Plane, community backend of 2026-05 on its own pins (docs/proposal.md, figures 4 and 5): two warm workers 287 MB,
@@ -104,6 +110,8 @@ MEASURED = Coefficients(
     request=1.5 * MIB,
     copies=6.5,
     transient=0,
+    at_once=1,
+    asked=1,
     allocator=0,
 )
 
@@ -178,11 +186,18 @@ def at_rest(model: Model, costs: Coefficients, worker: float) -> float:
     return costs.master + shared + model.workers * (worker - shared)
 
 
+def put_together_at_once(requests: int, costs: Coefficients) -> float:
+    """How many answers of so many requests are put together at the same time."""
+    if requests <= 1 or costs.at_once <= 1:
+        return 1.0
+    return 1 + (costs.at_once - 1) * min(1.0, (requests - 1) / max(costs.asked - 1, 1))
+
+
 def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
     """What requests add where every slot is busy, those of heavy routes with `heavy_payload` each."""
     heavy = model.bounded_heavy_slots
     payloads = heavy * heavy_payload + (model.all_slots - heavy) * model.payload
-    put_together = min(heavy, 1) * heavy_payload
+    put_together = min(heavy, 1) * put_together_at_once(heavy, costs) * heavy_payload
     each = model.all_slots * (costs.thread + costs.request)
     return each + costs.copies * payloads + costs.transient * put_together + costs.allocator
 

@@ -21,7 +21,6 @@ from . import (
     colours,
     compare,
     containers,
-    database,
     fit,
     journal,
     lock,
@@ -72,7 +71,6 @@ class State:
     refusals: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
-    database: dict[str, Any] | None = None
     journal: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -139,8 +137,6 @@ def examine(
         if changes:
             state.refusals = verdict.refused
         # Before a change one host asks for all of them; see preflight.yml.
-        if not preflight and "database-connections" in desired["sizing"]["accepted"]:
-            state.database = _database(desired, state)
     if preflight:
         state.refusals += refusals(desired, state)
         _compare_shared(desired, state)
@@ -588,14 +584,6 @@ def _installation_refusals(installation: containers.Installation, desired: Mappi
         f"plane_release_acknowledged_steps. Change it in {where}"
         for line in found
     ]
-
-
-def _database(desired: Mapping[str, Any], state: State) -> dict[str, Any] | None:
-    """What the database says of its connections; None before this host has a colour that could ask."""
-    if state.live is None:
-        return None
-    own = desired["sizing"]["addresses"]
-    return asdict(database.ask(state.service, state.live, own, contained=bool(desired.get("installation"))))
 
 
 def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:

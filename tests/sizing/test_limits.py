@@ -1,0 +1,163 @@
+"""Limits of each runtime, proved by reaching them: what systemd and Docker show may be in force or not.
+
+Memory and tasks of a slice are in molecule/default, a worker of it that is killed in tests/lab.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from support import Host, playbook, report, succeeded, wait_for
+
+SERVICE = "plane-api"
+# More than the container's limit.
+ALLOCATE = "/api/debug/allocate/?mebibytes=3000"
+# So many periods of the scheduler's accounts in which it was stopped prove the limit of processors.
+THROTTLED = 20
+# What the kernel gives each processor in advance is not called back.
+IN_ADVANCE = 1.1
+START_THREADS = """
+import threading
+never, started = threading.Event(), 1
+try:
+    while started < 10_000:
+        threading.Thread(target=never.wait, daemon=True).start()
+        started += 1
+except RuntimeError:
+    print(started)
+"""
+# Until its input ends.
+SPIN = """
+import os, signal, sys
+spinning = []
+for _ in range({}):
+    spinning.append(os.fork())
+    while spinning[-1] == 0:
+        pass
+sys.stdin.read()
+for process in spinning:
+    os.kill(process, signal.SIGKILL)
+"""
+# Of the control group that has the limits: that of the container, or the slice above the unit.
+ACCOUNTS = """
+import json, sys
+sys.path.insert(0, "/usr/local/lib/plane-process-model")
+from pathlib import Path
+from process_model import procfs
+groups = procfs.cgroup_of(int(sys.argv[1]))
+
+def folder(controller):
+    path = Path(groups.get(controller) or groups["unified"])
+    path = path.parent if path.name.endswith(".service") else path
+    return procfs.CGROUP / (controller if controller in groups else "") / str(path).lstrip("/")
+
+def numbers(path):
+    return {name: int(number) for name, number in (line.split() for line in procfs.read(path).splitlines())}
+
+stat = numbers(folder("cpu") / "cpu.stat")
+if "cpu" in groups:
+    used = int(procfs.read(folder("cpuacct") / "cpuacct.usage")) / 1000
+    quota, period = (int(procfs.read(folder("cpu") / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
+else:
+    used, (quota, period) = stat["usage_usec"], map(int, procfs.read(folder("cpu") / "cpu.max").split())
+print(json.dumps({"used": used, "quota": quota, "period": period, "periods": stat["nr_periods"],
+                  "throttled": stat["nr_throttled"], "tasks": int(procfs.read(folder("pids") / "pids.current"))}))
+"""
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The kernel's, of a control group. used, quota, period: microseconds. periods: that it had something to do in;
+    throttled: of these, that it was stopped in. tasks: that it has now."""
+
+    used: float
+    quota: int
+    period: int
+    periods: int
+    throttled: int
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Limited:
+    """The live instance of a host, by its runtime."""
+
+    host: Host
+    contained: bool
+
+    def inside(self, program: str) -> str:
+        """The shell command that runs a program of Python under the instance's limits."""
+        words = (
+            ["docker", "exec", "--interactive", f"{SERVICE}-{self.host.live()}"]
+            if self.contained
+            else ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", f"--slice={SERVICE}.slice",
+                  f"--uid={SERVICE}"]
+        )  # fmt: skip
+        return shlex.join([*words, "python3", "-c", program])
+
+    def accounts(self) -> Accounts:
+        container = f"{SERVICE}-{self.host.live()}"
+        shown = "docker inspect --format '{{.State.Pid}}' "
+        pid = self.host.run(shown + container) if self.contained else self.host.master()
+        return Accounts(**json.loads(self.host.run(f"python3 - {pid}", stdin=ACCOUNTS)))
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """As many processes as the host has processors, and one more, use all that they get until the block ends."""
+        command = self.host.command(self.inside(SPIN.format(self.processors() + 1)))
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as spinning:
+            yield
+            assert spinning.stdin is not None
+            spinning.stdin.close()
+
+    def processors(self) -> int:
+        return int(self.host.run("nproc"))
+
+
+@pytest.fixture(scope="session", params=["api1", "plane1"], ids=["systemd", "compose"])
+def each(request: pytest.FixtureRequest, hosts: dict[str, Host]) -> Limited:
+    return Limited(hosts[request.param], contained=request.param == "plane1")
+
+
+@pytest.fixture(scope="session")
+def container(hosts: dict[str, Host]) -> Limited:
+    return Limited(hosts["plane1"], contained=True)
+
+
+def test_a_busy_service_gets_no_more_than_its_processors(each: Limited) -> None:
+    assert each.processors() > 1, "one processor alone cannot be more than the limit of one"
+    with each.busy():
+        wait_for(lambda: each.accounts().periods > 0)
+        before = each.accounts()
+        assert before.quota == before.period, "plane_api_cpu_limit of the tier low is one processor"
+        wait_for(lambda: each.accounts().throttled >= before.throttled + THROTTLED, limit_seconds=120)
+        after = each.accounts()
+    allowed = (after.periods - before.periods + 1) * before.quota
+    assert after.used - before.used <= allowed * IN_ADVANCE
+
+
+def test_tasks_limit_of_a_container_holds(container: Limited) -> None:
+    running = container.accounts().tasks
+    assert running + int(container.host.run(container.inside(START_THREADS))) == 256
+    assert container.host.succeeds(f"curl --fail --silent http://{container.host.address}/api/users/me/ || true")
+
+
+def test_a_worker_of_a_container_that_is_killed_for_its_memory_is_said_to_be_so(container: Limited) -> None:
+    """By the journal, by status on the host, and by verify and its report; the service goes on, so nothing is amiss."""
+    host = container.host
+    live = host.live()
+    asked = f"curl --silent --request POST --output /dev/null --write-out '%{{http_code}}' 'http://{host.address}"
+    assert host.run(f"{asked}{ALLOCATE}'") == "502"
+    wait_for(lambda: host.succeeds("plane-process-model status"))
+    said = f"out of memory: since {live} was started the kernel has killed 1 of its processes"
+    assert said in succeeded(playbook("ansible/playbooks/verify.yml", "community")).stdout
+    assert said in report()["out_of_memory"][0]
+    assert said in host.run("plane-process-model status")
+    journal = host.run(f"journalctl --output=cat --identifier={SERVICE}-{live}")
+    assert "ended, out of memory: at its limit the kernel killed a process of this service (1 so far)" in journal
