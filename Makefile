@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report test-sizing calibrate request-state bench-converge bench-admission lock clean
+.PHONY: $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' $(MAKEFILE_LIST))
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -74,12 +74,19 @@ matrix: lab-up ## Every way that Plane is run, one after the other: test-molecul
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
 
+# Not part of `make test`, for its time.
+test-gate: setup ## The gate against a real Prometheus with four days of each scenario; not part of make test
+	@tools/setup.sh plots
+	@tools/setup.sh prometheus
+	@tools/setup.sh load
+	PATH=$$PATH:$(CURDIR)/build/prometheus/usr/bin pytest tests/gate --verbose
+
 lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in tests/unit tests/terraform tests/lab tests/mutation tests/chaos tests/compose tests/proxy tests/sizing molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in $(filter-out tests/callbacks/ tests/__pycache__/,$(wildcard tests/*/)) molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
@@ -133,6 +140,28 @@ calibrate: ## Measure what a host's release takes, for the calculator: make cali
 	@tools/setup.sh venv
 	ansible-playbook ansible/playbooks/calibrate.yml -l $(or $(HOST),staging-api1) -e calibration_requests=$(abspath $(or $(REQUESTS),lab/requests.json))
 
+loadtest: ## Users that read, write, open pages at once and ask GraphQL: make loadtest ENV=staging
+	@tools/setup.sh venv
+	@tools/setup.sh load
+	@PYTHONPATH=$(CURDIR)/ansible/module_utils:$(CURDIR)/tools build/load/bin/python tools/loadtest.py $(or $(ENV),staging) $(ARGS)
+
+bake: ## Judge what an environment runs against what it ran before the switch: make bake ENV=staging
+	@tools/setup.sh venv
+	@tools/setup.sh plots
+	@$(with_helpers) tools/bake.py $(or $(ENV),staging) $(ARGS)
+
+advise: ## Keep, or more threads, workers, hosts or memory, from metrics and the calculator: make advise ENV=staging
+	@tools/setup.sh venv
+	@$(with_helpers) tools/advise.py $(or $(ENV),staging) $(ARGS)
+
+status: ## Every environment at a glance: what was promoted to it, its gate, what comes next
+	@tools/setup.sh venv
+	@$(with_helpers) tools/status.py $(ARGS)
+
+bake-error-rates: ## How often the gate is wrong, over many made-up histories whose truth is known
+	@tools/setup.sh venv
+	@$(with_helpers) tools/bake_error_rates.py $(ARGS)
+
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
 
@@ -142,10 +171,14 @@ bench-converge: staging ## A no-op site.yml against gathering facts and pinging 
 bench-admission: staging ## Small calls under 40 clients on the heavy route, with and without admission's routes
 	$(with_helpers) tools/bench_admission.py
 
+bench-queue: staging ## Queue time and slots in use under a known load, against Erlang's formula C
+	$(with_helpers) tools/bench_queue.py $(ARGS)
+
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/checkov.txt requirements/checkov.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/plots.txt requirements/plots.in
+	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/load.txt requirements/load.in
 	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built

@@ -2,7 +2,7 @@
 # Sets up the controller, once: a Python, a virtual environment with hash-locked requirements, and (for the lab) Debian
 # packages; for AWS, Terraform's settings and the collection amazon.aws. Says in one line what is missing where it cannot
 # help.
-# usage: setup.sh venv | plots | lab | terraform | aws | checkov
+# usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian keeps the tools of root; not on everybody's PATH.
@@ -59,6 +59,19 @@ PACKAGES
     fail "apt-get could not install: ${missing[*]}"
 }
 
+# prometheus and promtool for tests that start them. Unpacked, not installed: the package would start a service.
+setup_prometheus() {
+  local download
+  PATH=$PATH:$PWD/build/prometheus/usr/bin
+  command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+  command -v apt-get >/dev/null || fail "the tests of the gate need prometheus and promtool on PATH"
+  echo "setup: Debian's prometheus into build/prometheus (once)"
+  download=$(mktemp -d)
+  (cd "$download" && apt-get download prometheus >/dev/null 2>&1) || fail "apt-get could not download prometheus: apt-get update?"
+  dpkg-deb --extract "$download"/prometheus_*.deb build/prometheus
+  rm -rf "$download"
+}
+
 # Folders in which an unpacked mirror of providers may lie: what Terraform itself looks into, and what machines without a
 # registry have under /opt, /srv and /usr. A mirror is a folder that holds <host>/hashicorp/aws/<version>.
 find_mirror() {
@@ -113,8 +126,10 @@ case "${1:-}" in
   venv) setup_environment .venv requirements/controller.txt ;;
   plots) setup_environment build/plots requirements/plots.txt ;;
   lab) setup_lab ;;
+  prometheus) setup_prometheus ;;
   terraform) setup_terraform ;;
   aws) setup_aws ;;
   checkov) setup_environment build/checkov requirements/checkov.txt ;;
-  *) fail "usage: setup.sh venv | plots | lab | terraform | aws | checkov" ;;
+  load) setup_environment build/load requirements/load.txt ;;
+  *) fail "usage: setup.sh venv | plots | lab | prometheus | terraform | aws | checkov | load" ;;
 esac

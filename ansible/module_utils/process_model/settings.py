@@ -42,6 +42,7 @@ INTERNAL_RELEASE = {
     "run_on_host",
     "build",
     "archive",
+    "content",
     "identity",
     "path",
     "run",
