@@ -14,7 +14,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 unexport PYTHONPATH
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Virtual environment and the packages that the lab needs
 	@tools/setup.sh venv
@@ -60,11 +60,17 @@ test-compose: lab-up ## An installation of Docker Compose: adopted, changed, upd
 	pytest tests/compose --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
-# Neither is part of `make test`, for its time.
+# None of these is part of `make test`, for its time.
 test-proxy: lab-up ## nginx at the edge: slow readers, a dead host, a flip under load, TLS; not part of make test
 	{ export ANSIBLE_INVENTORY=tests/proxy/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
 	pytest tests/proxy --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/proxy    | /'
+
+test-observability: lab-up ## Prometheus, alerts and dashboard over hosts under load, exporters killed; not part of make test
+	@tools/setup.sh plots
+	{ export ANSIBLE_INVENTORY=tests/observability/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	pytest tests/observability --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/observability | /'
 
 matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-proxy
 	$(MAKE) --no-print-directory test-molecule
@@ -173,6 +179,17 @@ bench-admission: staging ## Small calls under 40 clients on the heavy route, wit
 
 bench-queue: staging ## Queue time and slots in use under a known load, against Erlang's formula C
 	$(with_helpers) tools/bench_queue.py $(ARGS)
+
+bench-observability: lab-up ## What it costs a host to be watched: throughput side by side, and memory
+	ANSIBLE_INVENTORY=tests/observability/inventory python lab/lab.py up --inventory tests/observability/inventory
+	ANSIBLE_INVENTORY=tests/observability/inventory $(with_helpers) tools/bench_observability.py $(ARGS)
+
+report: ## The dashboard's plots as one HTML page, of a Prometheus that watches: make report ARGS='--hours 48'
+	@tools/setup.sh plots
+	@python tools/observability_report.py $(ARGS)
+
+dashboard: ## Write Grafana's dashboard again from ansible/vars/dashboard.yml
+	@python tools/dashboard.py
 
 lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe --output-file requirements/controller.txt requirements/controller.in

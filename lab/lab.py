@@ -6,7 +6,8 @@
 
 The inventory is the only list of hosts: names and addresses are read from its hosts.yml. A host in the group
 `lab_data` gets PostgreSQL and Redis. One in the group `lab_docker` gets Docker Engine, the container images of
-lab/containers and, started, the installation of lab/installations that its variable `lab_installation` names.
+lab/containers and, started, the installation of lab/installations that its variable `lab_installation` names. Where the
+inventory has hosts in the group `plane_monitoring`, all of its hosts have Prometheus and its exporters installed.
 Everything that the lab makes carries the label plane-lab.
 """
 
@@ -44,6 +45,8 @@ REPOSITORY = "localhost/plane-lab-host"
 DOCKER_REPOSITORY = "localhost/plane-lab-docker-host"
 DOCKER_PACKAGES = ("docker.io", "docker-cli", "docker-compose", "fuse-overlayfs", "iptables")
 DOCKER_SECONDS = 60
+OBSERVED_REPOSITORY = "localhost/plane-lab-observed-host"
+OBSERVED_PACKAGES = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "mtail")
 IMAGES = STATE / "images"
 # Target of lab/containers/Containerfile -> what Docker calls it. Two releases of the application: one to update to.
 CONTAINER_IMAGES = {
@@ -77,6 +80,7 @@ class Host:
     """One host of the lab: its inventory name, its address, and what it holds beside systemd.
 
     data: PostgreSQL and Redis. docker: Docker Engine. installation: a folder of lab/installations, or nothing.
+    monitoring: Prometheus, which watches the others.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Host:
     data: bool = False
     docker: bool = False
     installation: str = ""
+    monitoring: bool = False
 
 
 def say(message: str) -> None:
@@ -105,7 +110,7 @@ def podman(*arguments: str) -> str:
 def read_hosts(inventory: Path) -> list[Host]:
     """Every host of the inventory's hosts.yml that has an `ansible_host`, in the order of its name."""
     found: dict[str, Host] = {}
-    members: dict[str, set[str]] = {"lab_data": set(), "lab_docker": set()}
+    members: dict[str, set[str]] = {"lab_data": set(), "lab_docker": set(), "plane_monitoring": set()}
 
     def walk(group: str, content: dict[str, object] | None) -> None:
         for name, variables in ((content or {}).get("hosts") or {}).items():  # type: ignore[attr-defined]
@@ -121,7 +126,12 @@ def read_hosts(inventory: Path) -> list[Host]:
     for group, content in yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8")).items():
         walk(group, content)
     return [
-        replace(host, data=name in members["lab_data"], docker=name in members["lab_docker"])
+        replace(
+            host,
+            data=name in members["lab_data"],
+            docker=name in members["lab_docker"],
+            monitoring=name in members["plane_monitoring"],
+        )
         for name, host in sorted(found.items())
     ]
 
@@ -324,15 +334,19 @@ def up(inventory: Path) -> None:
     network = network_name(inventory)
     ensure_key()
     image = ensure_image()
+    usual = ensure_image(OBSERVED_REPOSITORY, OBSERVED_PACKAGES) if any(host.monitoring for host in hosts) else image
     ensure_wheelhouse()
     archive = None
     if any(host.docker for host in hosts):
         docker_image = ensure_image(DOCKER_REPOSITORY, DOCKER_PACKAGES)
         archive = ensure_container_images(image)
     ensure_network(network, subnet)
-    started = [host for host in hosts if start(host, network, docker_image if host.docker else image)]
+    started = [host for host in hosts if start(host, network, docker_image if host.docker else usual)]
     for host in started:
         wait_until_reachable(host)
+        if usual != image and not host.docker:
+            # As on a host that does not have the packages yet: nothing of them runs before a role starts it.
+            podman("exec", host.name, "systemctl", "disable", "--quiet", "--now", *OBSERVED_PACKAGES)
         say(f"{host.name:<20} {host.address:<14} started")
     if started:
         trust(started)
@@ -372,7 +386,7 @@ def clean() -> None:
             podman("network", "rm", network)
         images = [
             image
-            for reference in (REPOSITORY, DOCKER_REPOSITORY, "localhost/plane-lab/*")
+            for reference in (REPOSITORY, DOCKER_REPOSITORY, OBSERVED_REPOSITORY, "localhost/plane-lab/*")
             for image in podman("images", f"--filter=reference={reference}", "--format={{.Id}}").split()
         ]
         if images:

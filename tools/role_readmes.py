@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-ROLES = ("plane_api", "plane_graphql", "plane_release", "plane_proxy")
+ROLES = ("plane_api", "plane_graphql", "plane_release", "plane_proxy", "plane_observability")
 BEGIN, END = "<!-- variables: tools/role_readmes.py writes this table -->", "<!-- end of variables -->"
 
 
@@ -28,7 +28,7 @@ def default_of(options: dict[str, Any], defaults: dict[str, Any], name: str) -> 
         return "*required*"
     value = defaults.get(name)
     if isinstance(value, str) and "{{" in value:
-        return "from the tier"
+        return "from the tier" if "tier" in value else f"`{value.strip('{} ')}`"
     if isinstance(value, list) and value:
         return "see defaults/main.yml" if isinstance(value[0], dict) else f"`{', '.join(map(str, value))}`"
     return (

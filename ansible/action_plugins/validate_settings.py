@@ -21,7 +21,7 @@ from process_model.report import columns
 
 display = Display()
 ROLES = Path(__file__).resolve().parent.parent / "roles"
-PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE, settings.PROXY)
+PUBLIC_ROLES = (*settings.SERVICES, settings.RELEASE, settings.PROXY, settings.OBSERVABILITY)
 
 
 @lru_cache(maxsize=1)

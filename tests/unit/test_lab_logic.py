@@ -42,3 +42,8 @@ def test_hosts_outside_of_one_network_are_refused() -> None:
 
     with pytest.raises(SystemExit, match="share one /24 network"):
         lab.subnet_of(hosts)
+
+
+def test_who_watches_is_named_by_its_group() -> None:
+    hosts = lab.read_hosts(lab.ROOT / "tests/observability/inventory")
+    assert [host.name for host in hosts if host.monitoring] == ["observed-monitor1"]

@@ -364,3 +364,26 @@ def test_nobody_listening_is_an_answer(tmp_path: Path) -> None:
 )
 def test_a_thread_that_reads_is_told_by_its_system_call(text: str, descriptor: int | None) -> None:
     assert saturation.reading_descriptor(text, saturation.READS["x86_64"]) == descriptor
+
+
+@pytest.mark.parametrize("tree", [".", "unified"])
+def test_processor_time_of_a_slice_is_what_version_2_counts_beside_version_1_too(tree: str, tmp_path: Path) -> None:
+    folder = tmp_path / tree / "plane.slice"
+    folder.mkdir(parents=True)
+    (folder / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\n")
+    assert procfs.cpu_seconds_of_group("/plane.slice", tmp_path) == 2.5
+    assert procfs.cpu_seconds_of_group("/other.slice", tmp_path) is None
+
+
+def test_connections_to_a_port_are_those_that_this_process_opened() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert procfs.tcp_connections_to(port) == set()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            (inode,) = procfs.tcp_connections_to(port)
+            assert procfs.socket_inodes(os.getpid())[inode] == client.fileno()
+
+
+def test_processor_time_of_a_process_is_the_kernel_s() -> None:
+    assert 0 < procfs.cpu_seconds(os.getpid()) <= time.process_time() + 0.02
+    assert procfs.cpu_seconds(2**22 + 1) == 0.0

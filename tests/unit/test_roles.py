@@ -24,7 +24,7 @@ def options(role: str) -> dict[str, Any]:
     return found
 
 
-PUBLIC = ["plane_api", "plane_graphql", "plane_release", "plane_proxy"]
+PUBLIC = ["plane_api", "plane_graphql", "plane_release", "plane_proxy", "plane_observability"]
 
 
 @pytest.mark.parametrize("role", PUBLIC)

@@ -33,7 +33,7 @@ def test_no_more_values_than_cloudwatch_takes() -> None:
     ],
 )
 def test_memory_is_a_share_of_the_limit_where_there_is_one(properties: str, percent: float | None) -> None:
-    assert signals.memory_percent(properties) == percent
+    assert signals.memory_percent(signals.numbers_in(properties)) == percent
 
 
 def test_what_cannot_be_known_is_not_published() -> None:

@@ -21,10 +21,12 @@ Names on a host, for a service `plane-api` and a colour `blue`:
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import procfs
 
@@ -41,7 +43,8 @@ ADMISSION_UNIT = "plane-admission.service"
 ADMISSION_DIRECTORY = Path("/etc/plane-admission")
 ADMISSION_SOCKET = Path("/run/plane-admission/admin.sock")
 
-
+# What a colour was deployed as, in its own folder.
+DESIRED = "desired.json"
 # What is true until the host reboots: proofs, start variables, the lock.
 STATE = Path("/run/plane-process-model")
 
@@ -108,6 +111,20 @@ def live_colour(service: str, admission: Path = ADMISSION_DIRECTORY) -> str | No
         return None
     colour = Path(target).parent.name
     return colour if colour in COLOURS else None
+
+
+def services(etc: Path = ADMISSION_DIRECTORY) -> list[str]:
+    """The services of this host that have a live colour."""
+    return sorted(link.stem for link in (etc / "services").glob("*.cfg"))
+
+
+def desired_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, Any] | None:
+    """What the colour was deployed as; None where it never was, or its files are from before this command."""
+    try:
+        found: dict[str, Any] = json.loads((directory_of(service, colour, etc) / DESIRED).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def point_link(link: Path, target: Path) -> None:

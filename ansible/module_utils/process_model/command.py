@@ -7,6 +7,7 @@
     plane-process-model audit SERVICE FILE              which state a request leaves for the next one of its thread
     plane-process-model calibrate SERVICE FILE          what the live colour's release takes, for the calculator
     plane-process-model signals [--seconds N]           memory and queue times, as CloudWatch takes them
+    plane-process-model metrics [--file FILE]           what runs, as numbers for Prometheus (metrics.py)
     plane-process-model unlock                          break the lock of a run that is known to be over
 
 Everything it needs is on the host: each colour's files, and beside them desired.json, which says what was verified when
@@ -41,8 +42,8 @@ from . import (
     switch,
     transient,
 )
+from .colours import DESIRED, desired_of, services
 
-DESIRED = "desired.json"
 # Where a colour's connections or secrets are others than the live one's, going back to it may not work, or may sign
 # everybody out. Names only are ever shown.
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "AMQP_URL", "SECRET_KEY", "LIVE_SERVER_SECRET_KEY")
@@ -69,20 +70,6 @@ EXPECTED = (
 
 def say(message: str) -> None:
     print(message, flush=True)
-
-
-def services(etc: Path = colours.ADMISSION_DIRECTORY) -> list[str]:
-    """The services of this host that have a live colour."""
-    return sorted(link.stem for link in (etc / "services").glob("*.cfg"))
-
-
-def desired_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, Any] | None:
-    """What the colour was deployed as; None where it never was, or its files are from before this command."""
-    try:
-        found: dict[str, Any] = json.loads((colours.directory_of(service, colour, etc) / DESIRED).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found
 
 
 def variables_of(service: str, colour: str, etc: Path = Path("/etc")) -> dict[str, str]:

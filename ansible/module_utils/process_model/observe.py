@@ -366,13 +366,19 @@ def _release_of(directory: str | None) -> str | None:
     return str(Path(directory).parent) if Path(directory).name == "code" else directory
 
 
-def _limits(pid: int) -> tuple[str, dict[str, int | float | None]]:
-    """Limits of the slice that the process's unit lies in: that is where both colours are limited together."""
-    groups = procfs.cgroup_of(pid)
+def slice_of(groups: Mapping[str, str]) -> str:
+    """The path of the slice that a process's unit lies in, of its control groups: both colours are in it together."""
     own = groups.get("systemd") or groups.get("unified") or "/"
     group = own
     while group not in ("/", "") and not group.endswith(".slice"):
         group = os.path.dirname(group)
     if group in ("/", "", "/system.slice"):
         group = own
+    return group
+
+
+def _limits(pid: int) -> tuple[str, dict[str, int | float | None]]:
+    """Limits of the slice that the process's unit lies in: that is where both colours are limited together."""
+    groups = procfs.cgroup_of(pid)
+    group = slice_of(groups)
     return group, procfs.limits_in_force(groups, group)

@@ -15,6 +15,7 @@ from pathlib import Path
 PROC = Path("/proc")
 CGROUP = Path("/sys/fs/cgroup")
 LISTEN = "0A"  # the state of a listening TCP socket in /proc/net/tcp
+ESTABLISHED = "01"  # of one that is connected
 CONNECTED = "03"  # the state of a connected socket in /proc/net/unix
 NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 where v2 writes "max"
 
@@ -61,6 +62,12 @@ def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot: with its number, what tells it from every other process."""
     fields = statistics(pid)
     return int(fields[19]) if len(fields) > 19 else None
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process has used of processors, in its own code and in the kernel for it; 0 where it is gone."""
+    fields = statistics(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if len(fields) > 12 else 0.0
 
 
 def started_at(pid: int) -> float:
@@ -212,6 +219,16 @@ def tcp_listeners(pid: int | None = None) -> dict[str, tuple[str, int]]:
     return found
 
 
+def tcp_connections_to(port: int, pid: int | None = None) -> set[str]:
+    """Inodes of the connections to another's `port`, in the network namespace of a process or of this one."""
+    return {
+        fields[9]
+        for name in ("tcp", "tcp6")
+        for fields in (line.split() for line in read(PROC / str(pid or "self") / "net" / name).splitlines()[1:])
+        if len(fields) > 9 and fields[3] == ESTABLISHED and decode_address(fields[2])[1] == port
+    }
+
+
 def is_every_interface(address: str) -> bool:
     """Whether who listens there takes connections on every interface: 0.0.0.0 or ::, however it is written."""
     try:
@@ -268,6 +285,18 @@ def killed_for_memory(group: Path) -> int:
 def peak_of_memory(group: Path) -> int:
     """The most bytes that a control group has held, by the kernel; cached files are among them."""
     return _number(read(group / "memory.max_usage_in_bytes") or read(group / "memory.peak")) or 0
+
+
+def cpu_seconds_of_group(group: str, root: Path = CGROUP) -> float | None:
+    """What all processes of a control group (a slice's path) have used of processors since it is there; None: unknown.
+
+    Version 2 counts it for every group, also where version 1 holds the controllers; systemd names both alike.
+    """
+    for tree in (root, root / "unified"):
+        match = re.search(r"^usage_usec (\d+)$", read(tree / group.lstrip("/") / "cpu.stat"), re.MULTILINE)
+        if match:
+            return int(match.group(1)) / 1e6
+    return None
 
 
 def _number(text: str) -> int | None:

@@ -26,11 +26,13 @@ from .state import WARM_WORKER_BYTES
 SERVICES = ("plane_api", "plane_graphql")
 RELEASE = "plane_release"
 PROXY = "plane_proxy"
+OBSERVABILITY = "plane_observability"
 # Names with the prefix `plane_` that no role declares: what plays and roles set themselves.
 INTERNAL = {
     "plane_api",
     "plane_graphql",
     "plane_proxy",
+    "plane_monitoring",
     "plane_stage",
     "plane_tiers",
     "plane_verify_saturate",
@@ -68,6 +70,25 @@ INTERNAL_PROXY = {
     "state",
     "text",
     "verdict",
+}
+INTERNAL_OBSERVABILITY = {
+    "arguments",
+    "before",
+    "directory",
+    "exporters",
+    "installed",
+    "jobs",
+    "numbers",
+    "older",
+    "prometheus",
+    "read",
+    "rules",
+    "stale",
+    "units",
+    "unread",
+    "unseen",
+    "watched",
+    "written",
 }
 SECRETS = {
     f"{RELEASE}_{name}" for name in ("database_url", "redis_url", "amqp_url", "secret_key", "live_server_secret_key")
@@ -257,6 +278,7 @@ class Checker:
         known = {name for options in self.specs.values() for name in options}
         internal = INTERNAL | {f"{RELEASE}_{name}" for name in INTERNAL_RELEASE}
         internal |= {f"{PROXY}_{name}" for name in INTERNAL_PROXY}
+        internal |= {f"{OBSERVABILITY}_{name}" for name in INTERNAL_OBSERVABILITY}
         for name in sorted(self.variables):
             if not name.startswith("plane_") or name in known or name in internal:
                 continue

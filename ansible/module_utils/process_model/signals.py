@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import journal
+from . import journal, procfs
 
 # HAProxy's `option httplog`: client, [date], frontend, backend/server, TR/Tw/Tc/Tr/Ta. Tw is what was waited, in ms; -1
 # where the request ended before it was in a queue.
@@ -37,12 +37,30 @@ def queue_times(lines: Iterable[str], service: str) -> Counter[float]:
     return found
 
 
-def memory_percent(properties: str) -> float | None:
-    """Share of its limit that a slice holds, from `systemctl show`; None without a limit, or where it holds nothing."""
-    found = dict(line.split("=", 1) for line in properties.splitlines() if "=" in line)
+def numbers_in(properties: str) -> dict[str, int]:
+    """Name -> number, of `systemctl show`; what is not set, or without a limit, is missing."""
+    pairs = (line.split("=", 1) for line in properties.splitlines() if "=" in line)
+    # systemd writes 2**64 - 1 where nothing is known.
+    return {name: int(value) for name, value in pairs if value.isdigit() and int(value) < procfs.NO_LIMIT}
+
+
+def slice_properties(service: str) -> dict[str, int]:
+    """What both colours together take and may take: MemoryCurrent and MemoryMax, in bytes."""
+    return numbers_in(
+        subprocess.run(
+            ["systemctl", "show", f"{service}.slice", "--property=MemoryCurrent,MemoryMax"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+    )
+
+
+def memory_percent(found: Mapping[str, int]) -> float | None:
+    """Share of its limit that a slice holds, of its properties; None without a limit, or where it holds nothing."""
     try:
-        return 100 * int(found["MemoryCurrent"]) / int(found["MemoryMax"])
-    except (KeyError, ValueError, ZeroDivisionError):
+        return 100 * found["MemoryCurrent"] / found["MemoryMax"]
+    except (KeyError, ZeroDivisionError):
         return None
 
 
@@ -73,11 +91,5 @@ def metric_data(
 
 def read(environment: str, service: str, seconds: float) -> list[dict[str, Any]]:
     """The signals of a service of this host, its queue over the last `seconds`."""
-    properties = subprocess.run(
-        ["systemctl", "show", f"{service}.slice", "--property=MemoryCurrent,MemoryMax"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
     lines = journal.last_lines("plane-admission", None, since=time.time() - seconds)
-    return metric_data(environment, service, memory_percent(properties), queue_times(lines, service))
+    return metric_data(environment, service, memory_percent(slice_properties(service)), queue_times(lines, service))

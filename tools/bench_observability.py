@@ -1,0 +1,150 @@
+"""What it costs a host to be watched: throughput with and without it, side by side, and memory.
+
+    make bench-observability
+    make bench-observability ARGS='--pairs 20 --seconds 6'
+
+One host, watched and not watched in turn, in pairs whose order alternates, under the same clients. Not watched: no
+exporter runs, and HAProxy has neither the line for its metrics nor the one for mtail. Each pair gives a ratio; their
+median is printed with a 95 % interval (bootstrap). Beside it, which no neighbour on the machine disturbs: the processor
+time of everything that watches, as a share of what the service itself uses meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import client
+from support import Host, inventory_hosts, load, wait_for
+
+EXPORTERS = "plane-exporter-requests.service plane-exporter-host.service plane-exporter-processes.timer"
+CONFIGURATION = "/etc/plane-admission/haproxy.cfg"
+# Everything that the role admission writes for who is watched.
+UNWATCHED = r"/admission\.sock/d; /^# What HAProxy counts/,$d"
+CLIENTS = 16
+MOST_COST, MOST_BYTES = 0.03, 30 * 1000 * 1000
+
+
+def interval(ratios: Sequence[float], draws: int = 4000, seed: int = 1) -> tuple[float, float]:
+    """95 % of the medians of samples drawn again from the ratios."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    medians = sorted(statistics.median(dice.choices(ratios, k=len(ratios))) for _ in range(draws))
+    return medians[int(0.025 * draws)], medians[int(0.975 * draws) - 1]
+
+
+def reload(host: Host, text: str) -> None:
+    """Give HAProxy a configuration, and wait until the process that has it answers."""
+    before = process_of(host)
+    host.run(f"cat > {CONFIGURATION} && systemctl reload plane-admission", stdin=text)
+    wait_for(lambda: process_of(host) not in ("", before), 20)
+
+
+def process_of(host: Host) -> str:
+    shown = host.run("echo 'show info' | socat - /run/plane-admission/admin.sock | grep ^Pid: || true", check=False)
+    return shown.strip()
+
+
+@contextmanager
+def restored(host: Host) -> Iterator[str]:
+    """The configuration as it was deployed, which is there again afterwards, and the exporters with it."""
+    text = host.run(f"cat {CONFIGURATION}")
+    try:
+        yield text
+    finally:
+        watch(host, text)
+
+
+def watch(host: Host, text: str) -> None:
+    host.run(f"systemctl start {EXPORTERS}")
+    reload(host, text)
+
+
+def unwatch(host: Host, text: str) -> None:
+    host.run(f"systemctl stop {EXPORTERS}")
+    reload(host, host.run(f"sed '{UNWATCHED}'", stdin=text))
+
+
+def used(host: Host, group: str) -> float:
+    """Seconds of processor that a slice has used."""
+    files = f"/sys/fs/cgroup/unified/plane.slice/{group}/cpu.stat /sys/fs/cgroup/plane.slice/{group}/cpu.stat"
+    return int(host.run(f"cat {files} 2>/dev/null | sed -n 's/^usage_usec //p'", check=False).split()[0]) / 1e6
+
+
+def memory(host: Host) -> dict[str, int]:
+    """Bytes: what the control group of everything that watches holds, and the share of its processes (PSS)."""
+    folder = "plane.slice/plane-observability.slice"
+    held = host.run(
+        f"cat /sys/fs/cgroup/memory/{folder}/memory.usage_in_bytes /sys/fs/cgroup/{folder}/memory.current 2>/dev/null",
+        check=False,
+    )
+    share = host.run(
+        "for unit in plane-exporter-requests plane-exporter-host; do "
+        "grep ^Pss: /proc/$(systemctl show -P MainPID $unit)/smaps_rollup; done"
+    )
+    return {"group": int(held.split()[0]), "share": sum(int(word) for word in share.split() if word.isdigit()) * 1024}
+
+
+def round_of(host: Host, seconds: float) -> float:
+    """Requests a second that were answered rightly."""
+    began = time.monotonic()
+    with load([("small", client.small(f"http://{host.address}:8000"), CLIENTS)]) as found:
+        # How long is measured, not waited for.
+        time.sleep(seconds)
+    if found.failed:
+        sys.exit(f"{host.name}: requests failed: {found.failed}")
+    return found.requests / (time.monotonic() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=8)
+    given = parser.parse_args()
+    name, address = next((name, address) for name, address in inventory_hosts().items() if name.endswith("api1"))
+    host = Host(name, address)
+    if not host.succeeds("systemctl is-active plane-exporter-requests"):
+        sys.exit(f"{name} is not watched: run site.yml on {name} first, with a host in the group plane_monitoring")
+    ratios: list[float] = []
+    costs: list[float] = []
+    holds: list[dict[str, int]] = []
+    with restored(host) as text:
+        round_of(host, 3)
+        for number in range(given.pairs):
+            rates = {}
+            for watched in (True, False) if number % 2 else (False, True):
+                (watch if watched else unwatch)(host, text)
+                before = used(host, "plane-observability.slice"), used(host, "plane-api.slice")
+                rates[watched] = round_of(host, given.seconds)
+                if watched:
+                    after = used(host, "plane-observability.slice"), used(host, "plane-api.slice")
+                    costs.append((after[0] - before[0]) / (after[1] - before[1]))
+                    holds.append(memory(host))
+            ratios.append(rates[True] / rates[False])
+            print(f"pair {number + 1:>2}: {rates[False]:6.1f} requests/s not watched, {rates[True]:6.1f} watched, "
+                  f"ratio {ratios[-1]:.3f}; processor {costs[-1]:.1%} of the service's", flush=True)  # fmt: skip
+    low, high = interval(ratios)
+    group, share = (max(each[kind] for each in holds) for kind in ("group", "share"))
+    print(f"\nthroughput watched / not watched: {statistics.median(ratios):.3f} (95 %: {low:.3f} to {high:.3f})")
+    print(f"processor of what watches / of the service: {statistics.median(costs):.3f}")
+    print(
+        f"memory of what watches, between two looks: control group {group / 1e6:.1f} MB, processes {share / 1e6:.1f} MB"
+    )
+    missed = [
+        what
+        for what, holds_true in (
+            (f"throughput loses more than {MOST_COST:.0%} for certain", high < 1 - MOST_COST),
+            (f"memory is more than {MOST_BYTES / 1e6:.0f} MB", group > MOST_BYTES),
+        )
+        if holds_true
+    ]
+    if missed:
+        sys.exit("; ".join(missed))
+
+
+if __name__ == "__main__":
+    main()
