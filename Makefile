@@ -61,6 +61,16 @@ test-compose: lab-up ## An installation of Docker Compose: adopted, changed, upd
 	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
 # None of these is part of `make test`, for its time.
+in_commercial = export ANSIBLE_INVENTORY=tests/commercial/inventory; { \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1) && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/commercial | /'
+
+test-commercial: lab-up ## A commercial installation: refused, GraphQL taken apart under load, rebooted, behind other proxies
+	$(call in_commercial,pytest tests/commercial --verbose -rP)
+
+mutants-compose: lab-up ## Every fault that applies, in containers of a commercial installation, and which were caught
+	$(call in_commercial,pytest tests/mutation --verbose)
+
 test-proxy: lab-up ## nginx at the edge: slow readers, a dead host, a flip under load, TLS; not part of make test
 	{ export ANSIBLE_INVENTORY=tests/proxy/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
 	pytest tests/proxy --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
@@ -72,9 +82,10 @@ test-observability: lab-up ## Prometheus, alerts and dashboard over hosts under 
 	pytest tests/observability --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/observability | /'
 
-matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-proxy
+matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-commercial, test-proxy
 	$(MAKE) --no-print-directory test-molecule
 	$(MAKE) --no-print-directory test-compose
+	$(MAKE) --no-print-directory test-commercial
 	$(MAKE) --no-print-directory test-proxy
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts

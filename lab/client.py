@@ -83,6 +83,17 @@ def write(base: str) -> Request:
     return post
 
 
+def query(base: str) -> Request:
+    """One of GraphQL: its answer is that of the stand-in's data, and of no other service."""
+
+    async def post(session: aiohttp.ClientSession, tally: Tally) -> str:
+        async with session.post(f"{base}/graphql/", json={"query": "{ workspaces { slug } }"}) as response:
+            answer = await response.json()
+            return "ok" if answer == {"data": {"workspaces": [{"slug": "lab"}]}} else f"status {response.status}"
+
+    return post
+
+
 async def loop(
     session: aiohttp.ClientSession, request: Request, tally: Tally, until: Callable[[], bool], most: int, pause: float
 ) -> None:

@@ -56,9 +56,13 @@ CONTAINER_IMAGES = {
     "localhost/plane-lab/cache:v1": "cache",
     "localhost/plane-lab/proxy:v1": "proxy",
     "localhost/plane-lab/haproxy:3.0": "admission",
+    "localhost/plane-lab/backend-commercial:v1": "backend",
+    "localhost/plane-lab/proxy-commercial:v1": "proxy-commercial",
 }
-# Where an installer of upstream's, run by root, puts it.
-INSTALLATION = "/root/plane-app"
+# Commercial's proxy is Caddy, which no host of the lab has: its program comes from this image.
+CADDY_REPOSITORY = "localhost/plane-lab-caddy"
+# Installation -> where an installer of upstream's, run by root, puts it.
+INSTALLATIONS = {"community": "/root/plane-app", "commercial": "/opt/plane"}
 
 # Why each flag is needed: docs/lab.md.
 RUN_FLAGS = [
@@ -169,25 +173,43 @@ def ensure_image(repository: str = REPOSITORY, packages: tuple[str, ...] = ()) -
     return image
 
 
-def ensure_container_images(host_image: str) -> Path:
-    """The archive of the container images, as `docker load` reads it; built where it is missing."""
+def ensure_caddy() -> str:
+    """The name of an image that holds Debian's Caddy; built where it is missing."""
+    image = f"{CADDY_REPOSITORY}:{digest_of(ROOT / 'lab' / 'caddy.sh')}"
+    if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
+        say(f"building {image} from a Debian package (half a minute, once)")
+        run(str(ROOT / "lab" / "caddy.sh"), image)
+    return image
+
+
+def ensure_container_images(host_image: str, commercial: bool) -> Path:
+    """The archive of the container images, as `docker load` reads it; built where it is missing.
+
+    commercial: with those of the commercial edition, which need half a minute more.
+    """
     lab = ROOT / "lab"
-    archive = IMAGES / f"{digest_of(lab / 'image.sh', lab / 'containers', lab / 'application')}.tar"
+    sources = [lab / name for name in ("image.sh", "caddy.sh", "containers", "application")]
+    digest = digest_of(*sources)
+    archive = IMAGES / f"{digest}{'-commercial' if commercial else ''}.tar"
+    names = [name for name in CONTAINER_IMAGES if commercial or "commercial" not in name]
     IMAGES.mkdir(exist_ok=True)
     if archive.exists():
         return archive
+    caddy = ensure_caddy() if commercial else "scratch"
     say("building the container images (half a minute, once)")
     for old in IMAGES.iterdir():  # emptied, not replaced: running hosts have this very folder mounted
-        old.unlink()
-    for name, target in CONTAINER_IMAGES.items():
+        if not old.name.startswith(digest):
+            old.unlink()
+    for name in names:
         podman(
             "build", "--quiet", f"--file={lab / 'containers' / 'Containerfile'}", f"--build-arg=HOST={host_image}",
-            f"--build-arg=RELEASE={name.partition(':')[2]}", "--label=plane-lab", "--network=none",
-            f"--target={target}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro", f"--tag={name}", str(ROOT),
+            f"--build-arg=CADDY={caddy}", f"--build-arg=RELEASE={name.partition(':')[2]}",
+            "--label=plane-lab", "--network=none",
+            f"--target={CONTAINER_IMAGES[name]}", f"--volume={WHEELHOUSE}:/opt/wheelhouse:ro",
+            f"--tag={name}", str(ROOT),
         )  # fmt: skip
     partial = archive.with_suffix(".partial")
-    podman("save", "--quiet", "--multi-image-archive", f"--output={partial}",
-           *(f"{name}" for name in CONTAINER_IMAGES))  # fmt: skip
+    podman("save", "--quiet", "--multi-image-archive", f"--output={partial}", *names)
     partial.rename(archive)
     return archive
 
@@ -204,10 +226,13 @@ def start_docker(host: Host, archive: Path) -> None:
     if subprocess.run([*inside, "test", "-e", marker], check=False).returncode:
         load = f"docker load --quiet --input /opt/images/{archive.name} && touch {marker}"
         podman("exec", host.name, "sh", "-c", load)
-    if host.installation and subprocess.run([*inside, "test", "-e", INSTALLATION], check=False).returncode:
-        podman("cp", str(ROOT / "lab" / "installations" / host.installation), f"{host.name}:{INSTALLATION}")
+    folder = INSTALLATIONS.get(host.installation, "")
+    if folder and subprocess.run([*inside, "test", "-e", folder], check=False).returncode:
+        source = ROOT / "lab" / "installations" / host.installation
+        podman("cp", str(source), f"{host.name}:{folder}")
+        (file,) = source.glob("docker-compose.y*ml")
         # As upstream's installer starts it.
-        podman("exec", f"--workdir={INSTALLATION}", host.name, "docker", "compose", "--file=docker-compose.yaml",
+        podman("exec", f"--workdir={folder}", host.name, "docker", "compose", f"--file={file.name}",
                "--env-file=plane.env", "up", "--detach", "--pull=never", "--quiet-pull")  # fmt: skip
         say(f"{host.name:<20} {host.address:<14} installation {host.installation} is started")
 
@@ -339,7 +364,8 @@ def up(inventory: Path) -> None:
     archive = None
     if any(host.docker for host in hosts):
         docker_image = ensure_image(DOCKER_REPOSITORY, DOCKER_PACKAGES)
-        archive = ensure_container_images(image)
+        commercial = any(host.installation == "commercial" for host in hosts)
+        archive = ensure_container_images(image, commercial)
     ensure_network(network, subnet)
     started = [host for host in hosts if start(host, network, docker_image if host.docker else usual)]
     for host in started:
@@ -386,7 +412,13 @@ def clean() -> None:
             podman("network", "rm", network)
         images = [
             image
-            for reference in (REPOSITORY, DOCKER_REPOSITORY, OBSERVED_REPOSITORY, "localhost/plane-lab/*")
+            for reference in (
+                REPOSITORY,
+                DOCKER_REPOSITORY,
+                CADDY_REPOSITORY,
+                OBSERVED_REPOSITORY,
+                "localhost/plane-lab/*",
+            )
             for image in podman("images", f"--filter=reference={reference}", "--format={{.Id}}").split()
         ]
         if images:

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 from process_model.report import columns
-from support import Host, inventory_hosts, seed, site, succeeded
+from support import CONTAINED, ENVIRONMENT, Host, hosts_of, inventory_hosts, seed, site, succeeded
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +36,13 @@ def data1(hosts: dict[str, Host]) -> Host:
 @pytest.fixture(scope="session")
 def first_run() -> str:
     """What the first run of these tests printed, as talkative as Ansible gets about its tasks."""
-    return succeeded(site("staging", "-vvv", plane_release_migrate=True)).stdout
+    return succeeded(site(ENVIRONMENT, "-vvv", plane_release_migrate=not CONTAINED)).stdout
 
 
 @pytest.fixture(scope="session")
-def deployed(api1: Host, first_run: str) -> None:
+def deployed(hosts: dict[str, Host], first_run: str) -> None:
     """Every service as its inventory says, but without the application's own steps, and the database filled."""
-    seed(api1)
+    seed(hosts[hosts_of("plane-api")[0]])
 
 
 def pytest_configure(config: pytest.Config) -> None:

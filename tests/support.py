@@ -24,6 +24,13 @@ from process_model.colours import other
 ROOT = Path(__file__).resolve().parents[1]
 # Another one where Ansible's own variable names it.
 INVENTORY = ROOT / os.environ.get("ANSIBLE_INVENTORY", "inventories/staging")
+# The environment whose settings that inventory's hosts have.
+ENVIRONMENT = next((folder.name for folder in INVENTORY.glob("group_vars/*")), "staging")
+# Whether instances are containers of an installation of Docker Compose.
+CONTAINED = any(
+    yaml.safe_load(file.read_text()).get("plane_release_runtime") == "compose"
+    for file in INVENTORY.glob(f"group_vars/{ENVIRONMENT}/release.yml")
+)
 # Of each service's front door.
 PORTS = {"plane-api": 8000, "plane-graphql": 8001}
 # The application's own steps have tests of their own, and would take a quarter of the time of every other change.
@@ -32,6 +39,16 @@ WITHOUT_STEPS: dict[str, Any] = {
     "plane_api_deploy_commands": [],
     "plane_graphql_prestart": [],
     "plane_release_migrate": False,
+    # An image of an installation has them, and is asked.
+    "plane_release_acknowledged_steps": [
+        "wait_for_db",
+        "wait_for_migrations",
+        "register_instance",
+        "configure_instance",
+        "create_bucket",
+        "clear_cache",
+        "collectstatic",
+    ],
 }
 
 
@@ -45,6 +62,12 @@ def inventory_hosts(inventory: Path = INVENTORY, group: str = "") -> dict[str, s
         if variables
     }
     return {name: found[name] for name in groups[group]["hosts"]} if group else found
+
+
+def hosts_of(service: str, inventory: Path = INVENTORY) -> list[str]:
+    """The hosts of the service's group, by what they are (api1, …)."""
+    groups = yaml.safe_load((inventory / "hosts.yml").read_text())
+    return [name.partition("-")[2] for name in groups.get(service.replace("-", "_"), {}).get("hosts", {})]
 
 
 def a_change() -> dict[str, Any]:
@@ -81,13 +104,17 @@ class Host:
     def idle(self, service: str = "plane-api") -> str:
         return other(self.live(service))
 
+    def front(self, service: str = "plane-api") -> str:
+        """Where clients reach the service: its front door, or the proxy of the installation."""
+        return f"http://{self.address}" if CONTAINED else f"http://{self.address}:{PORTS[service]}"
+
     def master(self, service: str = "plane-api", colour: str | None = None) -> int:
         return int(self.run(f"systemctl show -P MainPID {service}@{colour or self.live(service)}"))
 
 
 def playbook(
     name: str,
-    limit: str = "staging",
+    limit: str = ENVIRONMENT,
     *arguments: str,
     before_task: dict[str, list[list[str]]] | None = None,
     **variables: Any,
@@ -108,12 +135,12 @@ def playbook(
     )  # fmt: skip
 
 
-def site(limit: str = "staging", *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+def site(limit: str = ENVIRONMENT, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Converge as the inventory says, but WITHOUT_STEPS unless `variables` name them."""
     return playbook("site.yml", limit, *arguments, **{**WITHOUT_STEPS, **variables})
 
 
-def verify(limit: str = "staging", **variables: Any) -> subprocess.CompletedProcess[str]:
+def verify(limit: str = ENVIRONMENT, **variables: Any) -> subprocess.CompletedProcess[str]:
     return playbook("ansible/playbooks/verify.yml", limit, **{**WITHOUT_STEPS, **variables})
 
 
@@ -167,6 +194,9 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
 
 def seed(host: Host, service: str = "plane-api", arguments: str = "") -> None:
     """Fill the stand-in's database with what the clients ask for, as the service's own user."""
+    if CONTAINED:
+        host.run(f"docker exec {service}-{host.live(service)} python manage.py seed_lab {arguments}")
+        return
     etc = f"/etc/{service}/{host.live(service)}"
     host.run(
         f"cd {etc}/release/code && systemd-run --wait --pipe --collect --quiet -p User={service} -p Group=plane "
@@ -184,12 +214,17 @@ def on_colour(host: Host, service: str, colour: str, command: str, **names: obje
         "ETC": f"/etc/{service}/{colour}",
         "UNIT": f"{service}@{colour}.service",
         "ADMISSION": "/run/plane-admission/admin.sock",
-        "ADDRESS": host.address,
+        "ADDRESS": "0.0.0.0" if CONTAINED else host.address,  # noqa: S104 - of admission's own container
         "PORT": PORTS[service],
         **names,
     }
     exports = " ".join(f"{name}={value}" for name, value in known.items())
-    return f"set -e; export {exports}; {command}"
+    # Functions, as the master may be another one after a restart.
+    if CONTAINED:
+        master, within = "docker inspect --format {{.State.Pid}} $SERVICE-$COLOUR", "docker exec plane-admission"
+    else:
+        master, within = "systemctl show -P MainPID $UNIT", ""
+    return f"set -e; export {exports}; master() {{ {master}; }}; listening() {{ {within} ss -ltn; }}; {command}"
 
 
 def stored_wrongly(data: Host, marks: list[str]) -> list[str]:

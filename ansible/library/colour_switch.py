@@ -28,6 +28,10 @@ options:
   proof:
     description: What M(process_model) proved of the colour (its C(proof)), kept for later reports.
     type: dict
+  after:
+    description: Another service. Before it has a live colour, admission is not started, as it would answer to the name
+      of an installation's service that it does not know yet.
+    type: str
 attributes:
   check_mode:
     support: full
@@ -66,6 +70,7 @@ def main() -> None:
             "colour": {"type": "str", "choices": list(colours.COLOURS), "required": True},
             "drain_seconds": {"type": "float", "default": 30.0},
             "proof": {"type": "dict"},
+            "after": {"type": "str"},
         },
         supports_check_mode=True,
     )
@@ -75,7 +80,9 @@ def main() -> None:
         changed = live != colour
         module.exit_json(changed=changed, message=f"{service}: {live or 'nothing'} -> {colour} (check mode)")
     try:
-        done = switch(service, colour, module.params["drain_seconds"], module.params["proof"])
+        done = switch(
+            service, colour, module.params["drain_seconds"], module.params["proof"], after=module.params["after"]
+        )
     except SwitchError as error:
         module.fail_json(msg=str(error))
     cut = f"; {done.cut_said}" if done.cut_said else ""

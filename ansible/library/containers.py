@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: containers
 short_description: Make containers of ours in an adopted installation of Docker Compose
 description:
-  - Makes them anew from the installation's files and a compose file of ours, and starts none. Nothing is pulled.
+  - Makes them from the installation's files and a compose file of ours, and starts none. Nothing is pulled.
 options:
   installation:
     description: The installation, as the role plane_release describes it.
@@ -23,6 +23,10 @@ options:
     type: list
     elements: str
     required: true
+  anew:
+    description: Whether a container that is of the same settings already is made anew too.
+    type: bool
+    default: true
 attributes:
   check_mode:
     support: full
@@ -52,13 +56,14 @@ def main() -> None:
             "installation": {"type": "dict", "required": True},
             "directory": {"type": "path", "required": True},
             "services": {"type": "list", "elements": "str", "required": True},
+            "anew": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     try:
         if not module.check_mode:
             Installation(**module.params["installation"]).make(
-                Path(module.params["directory"]), module.params["services"]
+                Path(module.params["directory"]), module.params["services"], module.params["anew"]
             )
     except (DockerError, OSError) as error:
         module.fail_json(msg=str(error))

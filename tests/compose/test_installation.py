@@ -75,10 +75,20 @@ def test_it_is_adopted_and_none_of_its_files_is_changed(adopted: Host, before: t
     assert (observed["worker_class"], observed["workers"], observed["threads"]) == ("gthread", 2, 8)
     assert "saturation 8+8 before the switch" in verdict["evidence"]
     assert f"front door answered by the container of {SERVICE}-{verdict['live']}" in verdict["evidence"]
+    assert f"/api/ through its proxy answered by {SERVICE}-{verdict['live']}" in verdict["evidence"]
     assert adopted.run(FILES) == before[0]
     assert not adopted.run(OWN), "what was not verified does not run any more"
     literal = json.loads(adopted.run(f"{SCRIPT} config --format json"))["services"]["api"]["environment"]
     assert literal["GUNICORN_WORKERS"] == "1", "the installation's literal, which has lost"
+
+
+def test_nothing_of_graphql_is_there(adopted: Host) -> None:
+    """Community has none: no file, unit, container or route of it."""
+    assert list(report()["hosts"][adopted.name]) == [SERVICE]
+    assert not adopted.run("find /etc /run /srv -path '*plane*' -name '*graphql*'")
+    assert not adopted.run("grep -rl plane-graphql /etc/plane-* /etc/systemd/system/plane-* || true")
+    assert not adopted.run("docker ps --all --format '{{.Names}}' | grep graphql || true")
+    assert "plane-graphql" not in adopted.run("echo 'show stat' | socat - /run/plane-admission/admin.sock")
 
 
 def test_no_secret_of_its_is_printed_or_written(adopted: Host, adoption: str) -> None:

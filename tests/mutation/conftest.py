@@ -9,7 +9,21 @@ import client
 import pytest
 from faults import FAULTS, Fault
 from process_model.colours import other
-from support import PORTS, Host, a_change, failure_of, load, messages, on_colour, report, site, succeeded, verify
+from support import (
+    CONTAINED,
+    PORTS,
+    Host,
+    a_change,
+    failure_of,
+    hosts_of,
+    load,
+    messages,
+    on_colour,
+    report,
+    site,
+    succeeded,
+    verify,
+)
 
 VERIFY_IDLE = "Verify, while it has no traffic"
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
@@ -31,38 +45,44 @@ class Outcome:
 
 
 OUTCOMES: dict[tuple[str, str], Outcome] = {}
+RUNTIME = "compose" if CONTAINED else "systemd"
+# Of this inventory's hosts.
+HERE = [fault for fault in FAULTS if fault.runtime in (None, RUNTIME)]
 
 
-def batches(faults: list[Fault], hosts: dict[str, Host]) -> Iterator[dict[Host, Fault]]:
-    """One fault for each host at a time."""
-    places = {
-        "plane-api": [hosts["api1"], hosts["api2"]],
-        "plane-graphql": [hosts["graphql1"]],
-    }
+# What is broken at the same time: no two faults of one host's service.
+Batch = list[tuple[Host, Fault]]
+
+
+def batches(faults: list[Fault], hosts: dict[str, Host], together: bool) -> Iterator[Batch]:
+    """One fault for each host at a time; together: for each service of a host."""
+    places = {service: [hosts[name] for name in hosts_of(service)] for service in PORTS}
     waiting = list(faults)
     while waiting:
-        batch: dict[Host, Fault] = {}
+        batch: Batch = []
         for fault in list(waiting):
-            free = [host for host in places[fault.service] if host not in batch]
+            alone = fault.shared or any(each.shared for _, each in batch)
+            taken = [host for host, each in batch if each.service == fault.service or alone or not together]
+            free = [host for host in places[fault.service] if host not in taken]
             if free:
-                batch[free[0]] = fault
+                batch.append((free[0], fault))
                 waiting.remove(fault)
         yield batch
 
 
-def undo(batch: dict[Host, Fault], colours: dict[Host, str]) -> None:
-    for host, fault in batch.items():
+def undo(batch: Batch, colours: list[str]) -> None:
+    for (host, fault), colour in zip(batch, colours):
         if fault.undo:
-            host.run(on_colour(host, fault.service, colours[host], fault.undo))
+            host.run(on_colour(host, fault.service, colour, fault.undo))
 
 
-def break_live(batch: dict[Host, Fault]) -> None:
-    colours = {host: host.live(fault.service) for host, fault in batch.items()}
-    names = ",".join(host.name for host in batch)
-    for host, fault in batch.items():
-        host.run(on_colour(host, fault.service, colours[host], fault.inject))
+def break_live(batch: Batch) -> None:
+    colours = [host.live(fault.service) for host, fault in batch]
+    names = ",".join({host.name for host, _ in batch})
+    for (host, fault), colour in zip(batch, colours):
+        host.run(on_colour(host, fault.service, colour, fault.inject))
     done = verify(names)
-    for host, fault in batch.items():
+    for host, fault in batch:
         OUTCOMES["live", fault.name] = Outcome(
             noticed=done.returncode != 0 and not report()["hosts"][host.name][fault.service]["match"],
             said="\n".join(messages(host.name, fault.service)),
@@ -70,39 +90,37 @@ def break_live(batch: dict[Host, Fault]) -> None:
         )
     undo(batch, colours)
     repair = site(names)
-    for host, fault in batch.items():
+    for host, fault in batch:
         outcome = OUTCOMES["live", fault.name]
         outcome.repaired = repair.returncode == 0 and report()["hosts"][host.name][fault.service]["match"]
         outcome.repair = repair.stdout + repair.stderr
 
 
-def break_idle(batch: dict[Host, Fault]) -> None:
+def break_idle(batch: Batch) -> None:
     """A run that changes something, so that it prepares the idle colour, which is broken before it is verified."""
-    before = {host: host.live(fault.service) for host, fault in batch.items()}
-    idle = {host: other(colour) for host, colour in before.items()}
+    before = [host.live(fault.service) for host, fault in batch]
+    idle = [other(colour) for colour in before]
     # REST's instances are verified before GraphQL's is even started: only what runs by then gets its fault.
     commands = [
-        host.command(
-            on_colour(host, fault.service, idle[host], f"systemctl -q is-active $UNIT || exit 0; {fault.inject}")
-        )
-        for host, fault in batch.items()
+        host.command(on_colour(host, fault.service, colour, f"systemctl -q is-active $UNIT || exit 0; {fault.inject}"))
+        for (host, fault), colour in zip(batch, idle)
     ]
-    fronts = [f"http://{host.address}:{PORTS[fault.service]}" for host, fault in batch.items()]
+    fronts = [host.front(fault.service) for host, fault in batch]
     with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
         done = site(
-            ",".join(host.name for host in batch),
+            ",".join(host.name for host, _ in batch),
             before_task={VERIFY_IDLE: commands},
             **a_change(),
             plane_api_start_timeout=START_SECONDS,
             plane_graphql_start_timeout=START_SECONDS,
         )
     undo(batch, idle)
-    for host, fault in batch.items():
+    for (host, fault), colour in zip(batch, before):
         OUTCOMES["idle", fault.name] = Outcome(
             noticed=done.returncode != 0,
             said=failure_of(host.name, done.stdout),
             printed=done.stdout + done.stderr,
-            switched=host.live(fault.service) != before[host],
+            switched=host.live(fault.service) != colour,
             lost=clients.failed,
             served=clients.requests,
         )
@@ -114,8 +132,9 @@ def outcomes(request: pytest.FixtureRequest, hosts: dict[str, Host], deployed: N
     wanted = {item.callspec.params.get("key") for item in request.session.items if hasattr(item, "callspec")}
     progress = request.config.pluginmanager.getplugin("terminalreporter")
     for place, inject in (("live", break_live), ("idle", break_idle)):
-        for batch in batches([fault for fault in FAULTS if (place, fault.name) in wanted], hosts):
-            progress.write_line(f"injecting in the {place} colour: {', '.join(fault.name for fault in batch.values())}")
+        asked = [fault for fault in HERE if (place, fault.name) in wanted]
+        for batch in batches(asked, hosts, together=place == "live"):
+            progress.write_line(f"injecting in the {place} colour: {', '.join(fault.name for _, fault in batch)}")
             inject(batch)
     # A fault in an idle colour may be in what both colours share: the next run repairs that too.
     succeeded(site())
@@ -127,7 +146,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not OUTCOMES:
         return
     terminalreporter.section("faults")
-    by_name = {fault.name: fault for fault in FAULTS}
+    by_name = {fault.name: fault for fault in HERE}
     width = max(map(len, by_name))
     for (place, name), outcome in OUTCOMES.items():
         fault = by_name[name]

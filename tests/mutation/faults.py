@@ -2,7 +2,8 @@
 
 Data, not code: one entry a fault. `inject` is a shell command on the host; COLOUR is the colour that gets the fault (the
 live one, or the idle one while a run prepares it), OTHER the other one, ETC and UNIT its folder and unit, ADMISSION
-HAProxy's runtime socket. site.yml repairs each of them; `undo` is only for what is not site.yml's to remove.
+HAProxy's runtime socket; `master` prints the pid of its gunicorn, `listening` who listens where admission runs. site.yml
+repairs each of them; `undo` is only for what is not site.yml's to remove.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """caught_by: words of verify's message. in_idle: the same for the idle colour; empty where it cannot have the fault."""
+    """caught_by: words of verify's message. in_idle: the same for the idle colour; empty where it cannot have the fault.
+
+    runtime: the only one in which it can happen; None for every one. shared: whether it is in what all services of a host
+    share.
+    """
 
     name: str
     inject: str
@@ -20,6 +25,8 @@ class Fault:
     in_idle: tuple[str, ...] | None = None
     service: str = "plane-api"
     undo: str = ""
+    runtime: str | None = None
+    shared: bool = False
 
     @property
     def caught_in_idle_by(self) -> tuple[str, ...]:
@@ -35,8 +42,8 @@ REST = '--max-requests 0 --max-requests-jitter 0 --access-logfile - --bind "$GUN
 
 
 def setting(name: str, value: str) -> str:
-    """Change one variable of the colour's environment file and restart it."""
-    return f"sed -i 's/^{name}=.*/{name}=\"{value}\"/' $ETC/environment && {RESTART}"
+    """Change one variable in the colour's environment file, whose last word counts, and restart it."""
+    return f"echo '{name}=\"{value}\"' >>$ETC/environment && {RESTART}"
 
 
 def command(words: str) -> str:
@@ -58,7 +65,7 @@ def until(condition: str) -> str:
 
 
 # The master's pid, once gunicorn has forked both of its workers: systemd takes it for ready before.
-BOTH_WORKERS = f"pid=$(systemctl show -P MainPID $UNIT); {until('[ $(pgrep -c -P $pid) -ge 2 ]')}; "
+BOTH_WORKERS = f"pid=$(master); {until('[ $(pgrep -c -P $pid) -ge 2 ]')}; "
 FAULTS = [
     Fault(
         "wrong class",
@@ -99,7 +106,7 @@ FAULTS = [
     ),
     Fault(
         "edited environment file without restart",
-        "sed -i 's/^GUNICORN_TIMEOUT=.*/GUNICORN_TIMEOUT=\"60\"/' $ETC/environment",
+        "echo 'GUNICORN_TIMEOUT=\"60\"' >>$ETC/environment",
         ("/environment is not what the inventory renders",),
         service="plane-graphql",
     ),
@@ -109,6 +116,7 @@ FAULTS = [
         "cp /tmp/new $ETC/fingerprint",
         ("the process was started from other files or an older release",),
         service="plane-graphql",
+        runtime="systemd",  # a container keeps what it was made of: see below
     ),
     Fault(
         "edited unit",
@@ -143,7 +151,8 @@ FAULTS = [
     ),
     Fault(
         "a stopped worker",
-        f"{BOTH_WORKERS}kill -STOP $(pgrep -P $pid | head -n 1)",
+        # The master too: it would kill the worker after its timeout, and start another one.
+        f"{BOTH_WORKERS}kill -STOP $pid $(pgrep -P $pid | head -n 1)",
         ("workers is 1", "should be 2"),
         undo=CONTINUE,
         service="plane-graphql",
@@ -161,6 +170,8 @@ FAULTS = [
         ("admission does not run",),
         in_idle=ONLY_LIVE,
         undo="systemctl stop lab-intruder && systemctl start plane-admission",
+        runtime="systemd",
+        shared=True,
     ),
     Fault(
         "an old release still runs",
@@ -169,10 +180,11 @@ FAULTS = [
         ("release is /srv/plane/releases/older",),
         undo="rm -rf /srv/plane/releases/older",
         service="plane-graphql",
+        runtime="systemd",
     ),
     Fault(
         "the port changed",
-        admission('"s/$ADDRESS:$PORT/$ADDRESS:18000/"', until("ss -ltn | grep -q :18000")),
+        admission('"s/$ADDRESS:$PORT/$ADDRESS:18000/"', until("listening | grep -q :18000")),
         ("admission does not listen on",),
         in_idle=("/admission.cfg is not what the inventory renders",),
         service="plane-graphql",
@@ -181,6 +193,7 @@ FAULTS = [
         "gunicorn recycles its workers, which loses writes here",
         setting("GUNICORN_MAX_REQUESTS", "1200"),
         ("max_requests is 1200, should be 0",),
+        runtime="systemd",
     ),
     Fault(
         "the timer of rotations stopped",
@@ -188,6 +201,7 @@ FAULTS = [
         ("-rotation.timer, is not what the inventory says",),
         in_idle=ONLY_LIVE,
         service="plane-graphql",
+        runtime="systemd",
     ),
     Fault(
         "a canary's share left behind",
@@ -229,5 +243,58 @@ FAULTS = [
         ("limit memory_bytes is",),
         undo="rm -rf /run/systemd/system.control/$SERVICE.slice.d && systemctl daemon-reload",
         service="plane-graphql",
+        runtime="systemd",
+    ),
+    Fault(
+        "gunicorn recycles its workers later",
+        setting("GUNICORN_MAX_REQUESTS", "5000"),
+        ("max_requests is 5000, should be 1000",),
+        runtime="compose",
+    ),
+    Fault(
+        "a container made of other settings",
+        "sed -i s/GUNICORN_TIMEOUT:.*/GUNICORN_TIMEOUT:/ $ETC/compose.yaml",
+        ("compose.yaml is not what the inventory renders", "was made of other settings than"),
+        service="plane-graphql",
+        runtime="compose",
+    ),
+    Fault(
+        "limits raised on the running container",
+        "docker update --memory 8g --memory-swap 8g $SERVICE-$COLOUR >/dev/null",
+        ("limit memory_bytes is",),
+        service="plane-graphql",
+        runtime="compose",
+    ),
+    Fault(
+        "admission stopped",
+        "systemctl stop plane-admission",
+        ("admission does not run",),
+        in_idle=ONLY_LIVE,
+        runtime="compose",
+        shared=True,
+    ),
+    Fault(
+        "the installation's own service started",
+        "cd /opt/plane && docker compose --env-file plane.env up --detach --no-deps --pull never api",
+        ("answers to the name api too, unverified",),
+        in_idle=ONLY_LIVE,
+        runtime="compose",
+        shared=True,
+    ),
+    Fault(
+        "the installation's variables edited",
+        "sed -i 's#^WEB_URL=.*#WEB_URL=http://changed.example#' /opt/plane/plane.env",
+        ("was made of other settings than /opt/plane",),
+        in_idle=ONLY_LIVE,
+        runtime="compose",
+        shared=True,
+    ),
+    Fault(
+        "GraphQL's paths led back to REST",
+        admission('"/use_backend plane-graphql/d"', until("curl -so /dev/null -w '%{http_code}' http://localhost/graphql/ | grep -q 501")),
+        ("GET /graphql/ through the proxy of /opt/plane was answered 501 by plane-api-", "should be by plane-graphql-"),
+        in_idle=("/admission.cfg is not what the inventory renders",),
+        runtime="compose",
+        shared=True,
     ),
 ]  # fmt: skip

@@ -98,20 +98,11 @@ def said(edge: Host) -> str:
     return "\n".join(mismatch["message"] for mismatch in verdict(edge)["mismatches"])
 
 
-def queries(base: str) -> client.Request:
-    async def post(session: aiohttp.ClientSession, tally: client.Tally) -> str:
-        async with session.post(f"{base}/graphql/", json={"query": "{ workspaces { slug } }"}) as response:
-            answer = await response.json()
-            return "ok" if answer == {"data": {"workspaces": [{"slug": "lab"}]}} else f"status {response.status}"
-
-    return post
-
-
 def groups(front: str) -> list[tuple[str, client.Request, int]]:
     return [
         ("reads", client.small(front), 2),
         ("writes", client.write(front), 1),
-        ("queries", queries(front), 1),
+        ("queries", client.query(front), 1),
         ("5 MB", client.heavy(front), 1),
     ]
 
@@ -141,7 +132,7 @@ def test_rest_and_graphql_have_routes_of_their_own(front: str, edge: Host) -> No
     for path in ("/", client.SMALL):
         assert ask(edge, path, X_Api_Key="lab-ada")[0] == 200
     assert ask(edge, "/auth/sign-in/", "POST", '{"api_key": "lab-ada"}', Content_Type="application/json")[0] == 200
-    with load([("queries", queries(front), 1)], pause=0.05) as clients:
+    with load([("queries", client.query(front), 1)], pause=0.05) as clients:
         wait_for(lambda: edge.succeeds("journalctl -t plane_proxy --since=-60s | grep -q 'POST /graphql/'"))
     assert clients.failed == {}
 

@@ -27,7 +27,9 @@ SOURCES = [
     "ansible/roles/admission/templates",
 ]
 # Hosts of each fleet, at least and at most: the rows of the proposal that the inventories name, and a single machine.
-SIZES = {"staging": (2, 2), "cloud": (3, 5), "commercial": (2, 2), "community": (1, 1)}
+SIZES = {"staging": (2, 2), "cloud": (3, 5), "commercial": (1, 1), "community": (1, 1)}
+# One machine with an installation of Docker Compose, whose own proxy clients reach.
+ADOPTED = {"commercial", "community"}
 # No credentials: what moto takes for some.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",

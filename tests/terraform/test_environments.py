@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from aws import SIZES, Fleet, ansible, succeeded
+from aws import ADOPTED, SIZES, Fleet, ansible, succeeded
 from mutations import MUTATIONS
 from support import ROOT
 
@@ -21,7 +21,7 @@ def test_an_auditor_finds_nothing(applied: Fleet) -> None:
     assert applied.templates()
     assert applied.instances()
     assert len(applied.groups()) == (2 if applied.name in {"staging", "cloud"} else 1)
-    assert len(applied.listeners()) == (0 if applied.name == "community" else 1)
+    assert len(applied.listeners()) == (0 if applied.name in ADOPTED else 1)
     assert list(applied.findings()) == []
 
 
@@ -70,7 +70,7 @@ def test_alarms_watch_every_service_and_tell_somebody(applied: Fleet) -> None:
         "MetricAlarms"
     ]
     names = {alarm["AlarmName"].removeprefix(f"plane-{applied.name}-") for alarm in alarms}
-    kinds = ["cpu", "memory", "queue", *([] if applied.name == "community" else ["latency", "errors", "hosts"])]
+    kinds = ["cpu", "memory", "queue", *([] if applied.name in ADOPTED else ["latency", "errors", "hosts"])]
     services = ["plane_api"] if applied.name == "community" else ["plane_api", "plane_graphql"]
     assert names == {f"{service}-{kind}" for service in services for kind in kinds}
     assert all(applied.account.site["alarm_topic_arn"] in alarm["AlarmActions"] for alarm in alarms)
@@ -150,8 +150,8 @@ def test_ansible_finds_settings_that_are_right_and_the_secrets(applied: Fleet, t
         applied.account.client("secretsmanager").put_secret_value(
             SecretId=f"plane/{applied.name}/{name}", SecretString=value
         )
-    # Community's proxy is on the machine: it keeps the default, and no hop is trusted.
-    balanced = [] if applied.name == "community" else ["plane_api_listen_address", "plane_api_trusted_proxies"]
+    # An installation's proxy is on the machine: no load balancer's subnets are trusted.
+    balanced = [] if applied.name in ADOPTED else ["plane_api_listen_address", "plane_api_trusted_proxies"]
     shown = [*balanced, *(f"plane_release_{name}" for name in values)]
     play = {
         "hosts": "plane_api:plane_graphql",

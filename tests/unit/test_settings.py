@@ -302,3 +302,43 @@ def test_what_a_proxy_cannot_stand_in_front_of_is_refused(behind: list[Behind], 
 
 def test_a_proxy_on_the_host_itself_reaches_its_own_address() -> None:
     assert proxy_problems([replace(BEHIND[0], host="edge1", address="127.0.0.1")]) == []
+
+
+COMPOSE: dict[str, Any] = {
+    "plane_release_runtime": "compose",
+    "plane_release_installation": "/opt/plane",
+    "plane_release_admission_image": "haproxy:3.0",
+    "plane_release_graphql_paths": ["/graphql/", "/marketplace/"],
+}
+
+
+def test_both_services_in_one_installation_are_let_through() -> None:
+    assert problems("plane_api", "plane_graphql", **COMPOSE) == []
+    assert problems("plane_api", **{**COMPOSE, "plane_release_graphql_paths": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("services", "variable", "value", "said"),
+    [
+        (("plane_api", "plane_graphql"), "plane_release_graphql_paths", [], "one path at least, since this host is in"),
+        (("plane_api",), "plane_release_graphql_paths", ["/api/"], "paths that begin and end with /, and none of"),
+        (("plane_api",), "plane_release_graphql_paths", ["/graphql"], "paths that begin and end with /, and none of"),
+        (
+            ("plane_api", "plane_graphql"),
+            "plane_graphql_heavy_routes",
+            [{"name": "export", "path": "^/graphql/", "slots": 1}],
+            "in an installation GraphQL is told apart by its paths alone",
+        ),
+    ],
+)
+def test_what_cannot_take_graphql_apart_in_an_installation_is_refused(
+    services: tuple[str, ...], variable: str, value: Any, said: str
+) -> None:
+    (line,) = problems(*services, **{**COMPOSE, variable: value})
+    assert line.startswith(f"{variable} is ")
+    assert said in line
+
+
+def test_graphql_alone_is_no_installation() -> None:
+    (line,) = problems("plane_graphql", **COMPOSE)
+    assert line.startswith("plane_api is []. Allowed: a group with this host")

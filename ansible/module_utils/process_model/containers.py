@@ -126,7 +126,7 @@ class Installation:
     """An installation of Docker Compose, as the inventory names it.
 
     file, variables: its own compose file and the values for it. service: its own service that ours replace, whose name
-    admission answers to.
+    admission answers to. graphql_paths: what its proxy sends to that service too, and GraphQL answers.
     """
 
     directory: str
@@ -135,6 +135,7 @@ class Installation:
     variables: str
     service: str
     admission_image: str
+    graphql_paths: Sequence[str] = ()
 
     @staticmethod
     def of(desired: Mapping[str, Any]) -> Installation | None:
@@ -186,13 +187,14 @@ class Installation:
         """Compose's own digest of a service of ours, the installation's part of it included. Raises DockerError."""
         return self.compose("config", "--hash", service, files=[file]).split()[-1]
 
-    def make(self, folder: Path, services: Sequence[str]) -> None:
-        """Make the containers of a folder's compose file anew, from what it and the installation say now.
+    def make(self, folder: Path, services: Sequence[str], anew: bool = True) -> None:
+        """Make the containers of a folder's compose file, from what it and the installation say now.
 
-        None of them is started. Raises DockerError.
+        None of them is started. anew: also those that are of the same settings already. Raises DockerError.
         """
         file = str(folder / FILE)
-        self.compose("up", "--no-start", "--no-deps", "--force-recreate", "--pull=never", *services, files=[file])
+        how = ["--force-recreate"] if anew else []
+        self.compose("up", "--no-start", "--no-deps", *how, "--pull=never", *services, files=[file])
         (folder / CONFIGURATION).write_text(self.configuration(services[0], file), encoding="utf-8")
 
     def own_containers(self) -> list[str]:

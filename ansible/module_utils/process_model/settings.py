@@ -269,6 +269,8 @@ class Checker:
         self.release()
         for service in services:
             self.service(service)
+        if self.runtime == "compose":
+            self.split(services)
         if behind is not None:
             self.proxy(behind)
         self.ports(services, behind is not None)
@@ -340,6 +342,25 @@ class Checker:
         if not all(is_whole(share) and 0 < int(share) < 100 for share in shares):
             self.refuse(f"{RELEASE}_canary_shares", "whole numbers from 1 to 99, in percent")
         self.owned_variables(f"{RELEASE}_variables", "plane_api")
+
+    def split(self, services: list[str]) -> None:
+        """GraphQL apart from REST in an installation, whose admission stands where its proxy calls REST."""
+        name = f"{RELEASE}_graphql_paths"
+        self.graphql_paths(name)
+        if "plane_graphql" not in services:
+            return
+        if "plane_api" not in services:
+            self.refuse("plane_api", "a group with this host, since plane_graphql has it: REST hands GraphQL over", [])
+        if not self.variables.get(name):
+            self.refuse(name, "one path at least, since this host is in the group plane_graphql")
+        if self.variables.get("plane_graphql_heavy_routes"):
+            self.refuse("plane_graphql_heavy_routes", "[]: in an installation GraphQL is told apart by its paths alone")
+
+    def graphql_paths(self, name: str) -> None:
+        taken = ("/", "/api/", "/auth/", "/static/")
+        for path in self.variables.get(name) or []:
+            if not re.match(r"/[A-Za-z0-9/_.-]*/\Z", str(path)) or path in taken:
+                self.refuse(name, f"paths that begin and end with /, and none of {taken}", path)
 
     def owned_variables(self, name: str, service: str) -> None:
         for variable in sorted(self.variables.get(name) or {}):
@@ -484,10 +505,7 @@ class Checker:
         for network in value("trusted_proxies") or []:
             if not is_network(network):
                 self.refuse(f"{PROXY}_trusted_proxies", "addresses and networks, for example 192.0.2.0/28", network)
-        taken = ("/", "/api/", "/auth/", "/static/")
-        for path in value("graphql_paths") or []:
-            if not re.match(r"/[A-Za-z0-9/_.-]*/\Z", str(path)) or path in taken:
-                self.refuse(f"{PROXY}_graphql_paths", f"paths that begin and end with /, and none of {taken}", path)
+        self.graphql_paths(f"{PROXY}_graphql_paths")
         if any(one.service == "plane-graphql" for one in behind) and not value("graphql_paths"):
             self.refuse(f"{PROXY}_graphql_paths", "one path at least, since this environment has plane_graphql")
         longest = max(one.answer_seconds for one in behind)

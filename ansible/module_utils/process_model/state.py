@@ -28,6 +28,7 @@ from . import (
     procfs,
     recycling,
     releases,
+    routing,
     saturation,
     sizing,
 )
@@ -478,7 +479,70 @@ def _compare_front_door(
         door = {**door, "address": contained.addresses[0] if contained and contained.addresses else door["address"]}
     if observation.found and not mismatches:
         mismatches += _who_answers(desired, observation, f"{service}-{live}", door, state)
+    if installation and not mismatches:
+        mismatches += _compare_routing(installation, desired, f"{service}-{live}", state)
     return mismatches
+
+
+def _compare_routing(
+    installation: containers.Installation, desired: Mapping[str, Any], instance: str, state: State
+) -> list[Mismatch]:
+    """Whether clients of the installation reach what was examined: its proxy is asked, and who answered."""
+    graphql = desired["service"] == "plane-graphql"
+    paths = _graphql_paths(installation)
+    try:
+        answers = routing.ask(installation, paths, desired["front_door"]["health_host"])
+    except (routing.RoutingError, containers.DockerError) as error:
+        # Where something else leads clients to it, nobody here can ask that.
+        state.evidence.append(f"its proxy was not asked: {error}")
+        return []
+    mine = [answer for answer in answers if (answer.path != routing.CONTROL) == graphql]
+    found = [
+        Mismatch(
+            f"route {answer.path}",
+            instance,
+            answer.container or None,
+            f"GET {answer.path} through the proxy of {installation.directory} was answered {answer.status} by "
+            f"{answer.container or 'none of its API'}, should be by {instance} [docker logs]: {compare.DEPLOY}",
+        )
+        for answer in mine
+        # That of a rotation has the colour's name and more.
+        if not answer.container.startswith(instance)
+    ]
+    if not graphql:
+        found += [
+            Mismatch(f"route {answer.path}", "ASGI", answer.container, f"{said}: {compare.DEPLOY}")
+            for answer, said in _under_wsgi(installation, desired, answers)
+        ]
+    if not found:
+        reached = ", ".join(answer.path for answer in mine)
+        state.evidence.append(f"{reached} through its proxy answered by {instance}")
+    return found
+
+
+def _graphql_paths(installation: containers.Installation) -> list[str]:
+    """What is asked: as the inventory knows it, or as upstream's commercial edition has it."""
+    return list(installation.graphql_paths) or [routing.GRAPHQL]
+
+
+def _under_wsgi(
+    installation: containers.Installation, desired: Mapping[str, Any], answers: Iterable[routing.Answer]
+) -> list[tuple[routing.Answer, str]]:
+    """The paths of GraphQL that WSGI answers, or would, and what is said of each; none where GraphQL is apart."""
+    if desired["model"]["worker_class"] != "gthread" or desired.get("split"):
+        return []
+    return [
+        (
+            answer,
+            (
+                f"plane_api_worker_class is 'gthread', but GET {answer.path} through the proxy of "
+                f"{installation.directory} is answered by {answer.container}: REST has to answer GraphQL there, and "
+                "under WSGI it cannot"
+            ),
+        )
+        for answer in answers
+        if answer.path != routing.CONTROL and answer.served
+    ]
 
 
 def _who_answers(
@@ -538,8 +602,10 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     installation = containers.Installation.of(desired)
     if installation:
         # The image is looked into only where something is to change: that takes a second.
-        adopting = [] if state.match else _installation_refusals(installation, desired, where)
-        return found + adopting
+        if state.match:
+            return found
+        adopting = _installation_refusals(installation, desired, where)
+        return found + (adopting or _routing_refusals(installation, desired, state, where))
     if not _is_address_of_this_host(door["address"]):
         found.append(
             f"{prefix}_listen_address is {door['address']}, which is no address of this host. "
@@ -572,7 +638,8 @@ def _installation_refusals(installation: containers.Installation, desired: Mappi
     prefix = str(desired["service"]).replace("-", "_")
     known = set(desired["steps"]["acknowledged"])
     ours = desired["steps"]["ours"]
-    missing = [step for step in theirs if step not in ours and step not in known]
+    # Each once for an installation is enough: where REST stands in for its own service, GraphQL has less to do.
+    missing = [step for step in theirs if step not in ours and step not in known and prefix == "plane_api"]
     more = [step for step in ours if step not in theirs and step not in known]
     found = []
     if missing:
@@ -584,6 +651,41 @@ def _installation_refusals(installation: containers.Installation, desired: Mappi
         f"plane_release_acknowledged_steps. Change it in {where}"
         for line in found
     ]
+
+
+def _routing_refusals(
+    installation: containers.Installation, desired: Mapping[str, Any], state: State, where: str
+) -> list[str]:
+    """Whether a change to WSGI would take GraphQL from the clients of the installation; its proxy is asked."""
+    if desired["service"] != "plane-api" or desired["model"]["worker_class"] != "gthread" or desired.get("split"):
+        return []
+    paths = _graphql_paths(installation)
+    split = (
+        f"Split first: put this host into the group plane_graphql beside plane_api, and {', '.join(paths)} into "
+        "plane_release_graphql_paths; site.yml then gives GraphQL instances of its own under uvicorn, behind the same "
+        f"proxy. Allowed without: plane_api_worker_class ''. Change it in {where}"
+    )
+    try:
+        answers = routing.ask(installation, paths, desired["front_door"]["health_host"])
+    except (routing.RoutingError, containers.DockerError) as error:
+        # What serves so already was asked when it was new; it is to be mended now.
+        if _deployed_class(str(desired["service"]), state.live) == "gthread":
+            return []
+        said = (
+            f"plane_api_worker_class is 'gthread', and nobody can say whether {', '.join(paths)} reach REST: {error}. "
+            "Start the installation; where its proxy knows its host by name, plane_api_health_host is that name"
+        )
+        return [f"{said}. {split}"]
+    return [f"{said}. {split}" for _, said in _under_wsgi(installation, desired, answers)]
+
+
+def _deployed_class(service: str, live: str | None) -> str | None:
+    """The worker class that the live colour was deployed with; None before there is one."""
+    try:
+        deployed = json.loads(procfs.read(colours.directory_of(service, live or "") / "desired.json"))
+        return str(deployed["model"]["worker_class"])
+    except (ValueError, KeyError):
+        return None
 
 
 def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:

@@ -58,11 +58,13 @@ def switch(
     drain_seconds: float,
     proof: Mapping[str, Any] | None = None,
     directory: Path = colours.ADMISSION_DIRECTORY,
+    after: str | None = None,
 ) -> Switched:
     """Send the traffic of `service` to `colour`, then drain (`drain_seconds` at the most) and stop the other one.
 
     The candidate configuration is checked before anything changes; the link is put back where the running HAProxy does
     not follow it. Raises SwitchError in both cases. proof: what was proved of the colour, kept for later reports.
+    after: another service, without whose live colour admission may not start; with its switch, this one's is complete.
     """
     former = colours.live_colour(service, directory)
     target = colours.directory_of(service, colour) / "admission.cfg"
@@ -74,16 +76,18 @@ def switch(
 
     began = time.monotonic()
     before = os.readlink(link) if link.is_symlink() else None
+    ran = subprocess.run(["systemctl", "is-active", "--quiet", colours.ADMISSION_UNIT], check=False).returncode == 0
     colours.point_link(link, target)
     colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
     try:
-        systemctl(_verb(), colours.ADMISSION_UNIT)
-        admission.wait_for_colour(service, colour)
+        if after is None or colours.live_colour(after, directory) is not None:
+            systemctl(_verb(), colours.ADMISSION_UNIT)
+            admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", 8))
         if former is not None:
             colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, former)))
-        _put_back(link, before)
+        _put_back(link, before, ran)
         raise SwitchError(f"the switch to {colour} was taken back: {error}\n{said}") from error
     switched = time.monotonic()
     if proof:
@@ -129,11 +133,13 @@ def put_away_spare(service: str) -> None:
         folder.unlink()
 
 
-def _put_back(link: Path, before: str | None) -> None:
+def _put_back(link: Path, before: str | None, ran: bool) -> None:
     if before is not None:
         colours.point_link(link, Path(before))
     else:
         link.unlink(missing_ok=True)
-    # HAProxy refuses to run without any service: with none left, it stops.
-    verb = "reload-or-restart" if any(link.parent.glob("*.cfg")) else "stop"
+    # HAProxy refuses to run without any service: with none left, it stops. Where this service was the reason to start
+    # it, it did not run for the others either.
+    serves = any(link.parent.glob("*.cfg")) and (ran or before is not None)
+    verb = "reload-or-restart" if serves else "stop"
     subprocess.run(["systemctl", verb, colours.ADMISSION_UNIT], check=False)

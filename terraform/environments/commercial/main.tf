@@ -28,6 +28,9 @@ module "environment" {
   name           = "commercial"
   site           = var.site
   instance_types = ["m6i.large", "m6a.large", "m5.large"]
+  # One machine, whose own proxy answers on 443.
+  load_balancer = false
+  replicas      = { min = 1, max = 1 }
 }
 
 output "environment" {
