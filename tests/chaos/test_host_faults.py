@@ -193,7 +193,8 @@ RESTART = "systemctl restart systemd-journald; plane-process-model rotate $SERVI
 
 
 def set_clock(api: Host, offset: str) -> None:
-    api.run(f"echo {offset} >/etc/faketimerc")
+    # In one piece: who reads half of it ends.
+    api.run(f"echo {offset} >/etc/faketimerc.new && mv /etc/faketimerc.new /etc/faketimerc")
 
 
 def seconds_ahead(api: Host) -> float:

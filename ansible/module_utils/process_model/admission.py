@@ -153,7 +153,8 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contain
     """
     link = str(colours.link_of(service, directory))
     try:
-        process = int(information()["Pid"])
+        told = information()
+        process = int(told["Pid"])
         if contained:
             process = containers.host_process(containers.ADMISSION, process) or 0
         shown = statistics()
@@ -169,7 +170,8 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contain
     return Admission(
         running=True,
         process=process,
-        configuration_is_current=newest_change(service, directory) <= procfs.started_at(process),
+        # Both by the clock as it was then: it may have been set since.
+        configuration_is_current=int(newest_change(service, directory)) <= int(told["Start_time_sec"]),
         listening=procfs.listening_addresses([process]),
         backends=backends_of(service, shown, paths, queues),
     )

@@ -183,7 +183,7 @@ def compare_admission(desired: Mapping[str, Any], observed: Mapping[str, Any], l
                 what="admission configuration",
                 desired="read after its last change",
                 observed="older",
-                message="admission's files changed after HAProxy read them [start of the process, time of the files]: "
+                message="admission's files changed after HAProxy read them [HAProxy's start, time of the files]: "
                 "systemctl reload plane-admission, or run site.yml",
             )
         )
