@@ -134,6 +134,10 @@ def main() -> None:
     print(
         f"memory of what watches, between two looks: control group {group / 1e6:.1f} MB, processes {share / 1e6:.1f} MB"
     )
+    if low < 1 - MOST_COST <= high:
+        print(
+            f"whether throughput loses more than {MOST_COST:.0%} is not shown: more pairs, or a machine with less to do"
+        )
     missed = [
         what
         for what, holds_true in (
