@@ -87,9 +87,12 @@ def running(host: Host, name: str, second: str = "plane-admission:8000") -> Iter
 
 @pytest.fixture(scope="module")
 def apart(hosts: dict[str, Host]) -> Iterator[Host]:
-    """The installation as its inventory says, with the endpoints for tests, and data."""
+    """The installation as its inventory says, with the endpoints for tests, and data.
+
+    And with a queue that is patient with 40 answers of 8 MiB one after the other, however busy this machine is.
+    """
     (host,) = hosts.values()
-    succeeded(site(plane_api_variables={"PLANE_STANDIN_DEBUG": "1"}))
+    succeeded(site(plane_api_variables={"PLANE_STANDIN_DEBUG": "1"}, plane_api_queue_timeout=80))
     host.run(f"docker exec plane-api-{host.live()} python manage.py seed_lab")
     yield host
     host.run("docker rm --force edge deaf >/dev/null 2>&1")
