@@ -52,7 +52,7 @@ def predicted(points: Sequence[Mapping[str, Any]], tolerance: float) -> Any:
         for size in sorted({point["payload"] for point in mine}):
             axes.plot([], [], MARKS.get(size, "o"), color="#555555", linestyle="none", label=f"{size} MB each")
         axes.plot([], [], "o", color="#555555", markerfacecolor="none", label="slots of heavy routes only")
-        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, title=f"{runtime}: slots busy, {len(mine)} times")
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, title=f"{runtime}: {len(mine)} peaks, slots busy")
         axes.set(xlabel="observed peak of the control group, MiB", ylabel="predicted peak, MiB")
         ticks = [tick for tick in TICKS if ends[0] <= tick <= ends[1]]
         for axis in (axes.xaxis, axes.yaxis):

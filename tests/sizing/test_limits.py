@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import client
 import pytest
-from support import Host, playbook, report, succeeded, wait_for
+from support import ROOT, Host, playbook, succeeded, wait_for
 
 SERVICE = "plane-api"
+# As the inventory says: sizing.json is the sizing report's.
+REPORT = ROOT / "build/reports/sizing-verify.json"
 # More than the container's limit.
 ALLOCATE = "/api/debug/allocate/?mebibytes=3000"
 # So many periods of the scheduler's accounts in which it was stopped prove the limit of processors.
 THROTTLED = 20
+# Processors that anything busy gets on a machine that others use as well.
+FEW = 0.1
 # What the kernel gives each processor in advance is not called back.
 IN_ADVANCE = 1.1
 START_THREADS = """
@@ -108,6 +113,20 @@ class Limited:
         return Accounts(**json.loads(self.host.run(f"python3 - {pid}", stdin=ACCOUNTS)))
 
     @contextmanager
+    def few_processors(self) -> Iterator[None]:
+        """FEW instead of the deployed limit: on a machine that is busy otherwise nobody gets a whole processor."""
+        name = f"{SERVICE}-{self.host.live()}"
+        limit, undo = (f"systemctl set-property --runtime {SERVICE}.slice CPUQuota={cpus:.0%}" for cpus in (FEW, 1))
+        undo += f"; rm -r /run/systemd/system.control/{SERVICE}.slice.d; systemctl daemon-reload"
+        if self.contained:
+            limit, undo = (f"docker update --cpus {cpus} {name}" for cpus in (FEW, 1))
+        self.host.run(limit)
+        try:
+            yield
+        finally:
+            self.host.run(undo)
+
+    @contextmanager
     def busy(self) -> Iterator[None]:
         """As many processes as the host has processors, and one more, use all that they get until the block ends."""
         command = self.host.command(self.inside(SPIN.format(self.processors() + 1)))
@@ -131,13 +150,12 @@ def container(hosts: dict[str, Host]) -> Limited:
 
 
 def test_a_busy_service_gets_no_more_than_its_processors(each: Limited) -> None:
-    assert each.processors() > 1, "one processor alone cannot be more than the limit of one"
-    with each.busy():
-        wait_for(lambda: each.accounts().periods > 0)
+    with each.few_processors(), each.busy():
         before = each.accounts()
-        assert before.quota == before.period, "plane_api_cpu_limit of the tier low is one processor"
-        wait_for(lambda: each.accounts().throttled >= before.throttled + THROTTLED, limit_seconds=120)
+        wait_for(lambda: each.accounts().throttled >= before.throttled + THROTTLED)
         after = each.accounts()
+    assert before.quota == FEW * before.period
+    assert each.accounts().quota == before.period, "plane_api_cpu_limit of the tier low is one processor"
     allowed = (after.periods - before.periods + 1) * before.quota
     assert after.used - before.used <= allowed * IN_ADVANCE
 
@@ -145,7 +163,7 @@ def test_a_busy_service_gets_no_more_than_its_processors(each: Limited) -> None:
 def test_tasks_limit_of_a_container_holds(container: Limited) -> None:
     running = container.accounts().tasks
     assert running + int(container.host.run(container.inside(START_THREADS))) == 256
-    assert container.host.succeeds(f"curl --fail --silent http://{container.host.address}/api/users/me/ || true")
+    assert container.host.succeeds(f"curl --fail http://{container.host.address}{client.SMALL} -H 'X-Api-Key: lab-ada'")
 
 
 def test_a_worker_of_a_container_that_is_killed_for_its_memory_is_said_to_be_so(container: Limited) -> None:
@@ -155,9 +173,9 @@ def test_a_worker_of_a_container_that_is_killed_for_its_memory_is_said_to_be_so(
     asked = f"curl --silent --request POST --output /dev/null --write-out '%{{http_code}}' 'http://{host.address}"
     assert host.run(f"{asked}{ALLOCATE}'") == "502"
     wait_for(lambda: host.succeeds("plane-process-model status"))
-    said = f"out of memory: since {live} was started the kernel has killed 1 of its processes"
+    said = f"out of memory: since {live} was started the kernel has killed "
     assert said in succeeded(playbook("ansible/playbooks/verify.yml", "community")).stdout
-    assert said in report()["out_of_memory"][0]
+    assert said in json.loads(REPORT.read_text())["out_of_memory"][0]
     assert said in host.run("plane-process-model status")
     journal = host.run(f"journalctl --output=cat --identifier={SERVICE}-{live}")
-    assert "ended, out of memory: at its limit the kernel killed a process of this service (1 so far)" in journal
+    assert "ended, out of memory: at its limit the kernel killed a process of this service" in journal
