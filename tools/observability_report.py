@@ -137,14 +137,14 @@ def plot(found: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str, 
             below = [bottoms.get(when, 0.0) for when, _ in values]
             heights = [low + height for low, height in zip(below, heights)]
             bottoms.update({when: height for (when, _), height in zip(values, heights)})
-            axes.fill_between(times, below, heights, color=colour, alpha=0.35, linewidth=0)  # type: ignore[arg-type]
-        axes.plot(times, heights, line, color=colour, linewidth=1.6, label=name)  # type: ignore[arg-type]
+            axes.fill_between(times, below, heights, color=colour, alpha=0.35, linewidth=0)
+        axes.plot(times, heights, line, color=colour, linewidth=1.6, label=name)
     for when in switches:
-        axes.axvline(datetime.fromtimestamp(when, timezone.utc), color="#1b1f24", linewidth=0.9, linestyle=":")  # type: ignore[arg-type]
+        axes.axvline(datetime.fromtimestamp(when, timezone.utc), color="#1b1f24", linewidth=0.9, linestyle=":")
     axes.set_ylim(bottom=0)
     if axes.get_ylim()[1] < 1e-6 or all(value == 0 for _, values in found for _, value in values):
         axes.set_ylim(0, 1)
-    axes.set_xlim(*(datetime.fromtimestamp(when, timezone.utc) for when in (start, end)))  # type: ignore[arg-type]
+    axes.set_xlim(*(datetime.fromtimestamp(when, timezone.utc) for when in (start, end)))
     locator = AutoDateLocator(maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
