@@ -2,9 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 from process_model.report import columns
 from support import CONTAINED, ENVIRONMENT, Host, hosts_of, inventory_hosts, seed, site, succeeded
+
+# How long an example takes says something about the machine alone.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
