@@ -138,8 +138,8 @@ journal:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.process_model import state, swarm
 from ansible.module_utils.process_model.colours import COLOURS
-from ansible.module_utils.process_model.state import examine
 
 
 def main() -> None:
@@ -154,10 +154,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    state = examine(**module.params)
-    for line in state.warned:
+    examine = swarm.examine if module.params["desired"].get("stack") else state.examine
+    found = examine(**module.params)
+    for line in found.warned:
         module.warn(line)
-    module.exit_json(changed=False, **state.to_dict())
+    module.exit_json(changed=False, **found.to_dict())
 
 
 if __name__ == "__main__":
