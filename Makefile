@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup staging explain verify test test-unit test-compose terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
+.PHONY: help setup staging explain verify test test-unit test-compose test-swarm terraform-test terraform-lint terraform-report test-proxy matrix test-lab test-molecule lint lab-up lab-down test-mutation test-chaos mutants chaos zero-loss size sizing-report calibrate request-state bench-converge bench-admission lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
@@ -60,16 +60,23 @@ test-compose: lab-up ## An installation of Docker Compose: adopted, changed, upd
 	pytest tests/compose --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/compose  | /'
 
-# Neither is part of `make test`, for its time.
+# None of what follows is part of `make test`, for its time.
+test-swarm: lab-up ## A stack of three hosts: adopted, changed under load, broken in every way, a node lost; not part of make test
+	{ export ANSIBLE_INVENTORY=molecule/swarm/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	pytest tests/swarm --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/swarm    | /'
+
 test-proxy: lab-up ## nginx at the edge: slow readers, a dead host, a flip under load, TLS; not part of make test
 	{ export ANSIBLE_INVENTORY=tests/proxy/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
 	pytest tests/proxy --verbose -rP && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
 	} 2>&1 | sed --unbuffered 's/^/proxy    | /'
 
-matrix: lab-up ## Every way that Plane is run, one after the other: test-molecule, test-compose, test-proxy
+matrix: lab-up ## Every way that Plane is run, one after the other, and one table of what each verified last
 	$(MAKE) --no-print-directory test-molecule
 	$(MAKE) --no-print-directory test-compose
+	$(MAKE) --no-print-directory test-swarm
 	$(MAKE) --no-print-directory test-proxy
+	@$(with_helpers) tools/matrix.py
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'

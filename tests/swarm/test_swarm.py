@@ -328,3 +328,21 @@ def test_a_lost_node_is_named_and_its_task_runs_elsewhere(repaired: list[Host], 
     assert report()["match"]
     assert sorted(tasks_seen()) == [1, 2, 3]
     assert all(len(verdict["observed"]["tasks"]) == 1 for verdict in verdicts().values())
+
+
+def test_it_is_given_back_as_it_was_found(repaired: list[Host]) -> None:
+    first = repaired[0]
+    found = first.run(FILES)
+    with load([("reads", client.small(f"http://{first.address}"), 1)], pause=0.2) as clients:
+        succeeded(playbook("ansible/playbooks/uninstall.yml", "community"))
+    assert clients.requests > 5
+    assert first.run(FILES) == found
+    wait_for(lambda: own_tasks(first).strip() == "plane_api.1")
+    services = first.run("docker service ls --format '{{.Name}}'").split()
+    assert not [name for name in services if "plane_plane-a" in name]
+    for node in repaired:
+        left = "ls -d /etc/plane-* /etc/tmpfiles.d/plane-* /run/plane-* 2>/dev/null || true"
+        assert not node.run(left)
+        assert "plane-api" not in node.run(
+            f"docker node inspect {first.name} {node.name} --format '{{{{.Spec.Labels}}}}'"
+        )

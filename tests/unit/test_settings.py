@@ -283,7 +283,7 @@ def test_a_certificate_needs_its_key() -> None:
     ("behind", "said"),
     [
         ([], "plane_api is []. Allowed: a group with a host of this environment"),
-        ([replace(BEHIND[0], runtime="compose")], "Allowed: 'systemd' on api1, which is behind plane_proxy"),
+        ([replace(BEHIND[0], runtime="compose")], "Allowed: 'systemd' or 'swarm' on api1, which is behind plane_proxy"),
         ([replace(BEHIND[0], address="127.0.0.1")], "an address of api1 that the proxy on edge1 reaches"),
     ],
 )

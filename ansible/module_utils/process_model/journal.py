@@ -53,7 +53,7 @@ def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None
 
 
 def container_of(mark: str, since: float, limit_seconds: float = 2.0) -> str | None:
-    """The id of the container that wrote a line with `mark`, who passes it on aside; of those that log to the journal."""
+    """The id of the container that wrote a line with `mark` to the journal, who passes it on aside."""
     deadline = time.monotonic() + limit_seconds
     while True:
         text = _journalctl(

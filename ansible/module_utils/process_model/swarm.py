@@ -120,7 +120,7 @@ def is_manager() -> bool:
 
 
 def stack_file(config: Mapping[str, Any], services: Sequence[str], network: str) -> dict[str, Any]:
-    """Services of `docker compose config` as `docker stack deploy` takes them, which knows no `extends`, no `!override`.
+    """Services of `docker compose config` as `docker stack deploy` takes them, which has no `extends`, no `!override`.
 
     network: the stack's own network, which its installation made.
     """
@@ -259,7 +259,7 @@ def wait_until_gone(full_name: str, limit_seconds: float) -> None:
 
 
 def wait_until_running(full_name: str, limit_seconds: float) -> None:
-    """Until Swarm calls all tasks of a service running, which is healthy. Raises DockerError, early if it is in vain."""
+    """Until Swarm calls all tasks of a service running, which is healthy. Raises DockerError, early if in vain."""
     deadline = time.monotonic() + limit_seconds
     while True:
         tasks = list_tasks(full_name)
