@@ -229,7 +229,7 @@ def deploy(
     if afresh and find_service(full_name):
         docker("service", "rm", full_name)
         wait_until_gone(full_name, wait_seconds)
-    deploy_text(told, stack.name)
+    deploy_text(told, stack.name, wait_seconds, until_replaced=not afresh)
     wait_until_running(full_name, wait_seconds)
     made = find_service(full_name)
     if made is None:
@@ -241,10 +241,19 @@ def deploy(
     }
 
 
-def deploy_text(told: Mapping[str, Any], stack: str) -> None:
-    """`docker stack deploy` of a file that holds secrets, so it is written nowhere. Raises DockerError."""
-    command = ["docker", "stack", "deploy", "--compose-file=-", "--resolve-image=never", "--detach=true", stack]
-    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=False)
+def deploy_text(told: Mapping[str, Any], stack: str, limit_seconds: float, until_replaced: bool) -> None:
+    """`docker stack deploy` of a file that holds secrets, so it is written nowhere. Raises DockerError.
+
+    until_replaced: wait until the tasks of a service that was there before are replaced, `limit_seconds` at the most.
+    """
+    detach = "false" if until_replaced else "true"
+    command = ["docker", "stack", "deploy", "--compose-file=-", "--resolve-image=never", f"--detach={detach}", stack]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(told), capture_output=True, text=True, check=False, timeout=limit_seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise DockerError(f"docker stack deploy: not over after {limit_seconds:.0f} s") from None
     if done.returncode:
         raise DockerError(f"docker stack deploy: {(done.stderr or done.stdout).strip()}")
 
