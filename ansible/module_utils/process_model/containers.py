@@ -94,6 +94,18 @@ def name_of(service: str, instance: str, etc: Path = Path("/etc")) -> str:
     return f"{service}-{colour}-{instance}"
 
 
+def find_instance(service: str, instance: str) -> Container | None:
+    """The container of an instance: by its name, or one of the tasks on this node where it is a service of a Swarm."""
+    found = find(name_of(service, instance))
+    if found:
+        return found
+    try:
+        tasks = docker("container", "ls", "--quiet", "--filter", rf"name=_{service}-{instance}\.").split()
+    except DockerError:
+        return None
+    return find(tasks[0]) if tasks else None
+
+
 def steps_in(text: str) -> list[str]:
     """The commands of manage.py that an entrypoint runs, in its order, each once."""
     return list(dict.fromkeys(re.findall(r"^[^#\n]*\bmanage\.py\s+([a-z_]+)", text, re.MULTILINE)))

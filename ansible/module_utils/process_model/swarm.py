@@ -338,14 +338,15 @@ def examine(
         manages = False
     state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
     state.match = not mismatches
-    verdict = fit_of(desired, state)
-    state.accepted, state.warned = verdict.accepted, verdict.warned
-    if preflight:
-        if not state.match:
+    changes = preflight and not state.match
+    if changes or desired["sizing"]["accepted"]:
+        verdict = fit_of(desired, state)
+        state.accepted, state.warned = verdict.accepted, verdict.warned
+        if changes:
             state.refusals = verdict.refused + refusals(desired)
-            if manages:
-                state.warned += warnings_of(stack)
-        _compare_shared(desired, stack, state)
+            state.warned += warnings_of(stack) if manages else []
+    if preflight:
+        _compare_shared(desired, state)
     if journal_of:
         state.journal = _journal_of(service, journal_of)
     state.seconds = round(time.monotonic() - began, 2)
@@ -687,7 +688,7 @@ def warnings_of(stack: Stack) -> list[str]:
     ]
 
 
-def _compare_shared(desired: Mapping[str, Any], stack: Stack, state: State) -> None:
+def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
     """What needs no work on this node in any case, and what is as it should be."""
     state.account_is_current = state.release_is_installed = True
     state.command_is_current = state.rotation_is_current = True
