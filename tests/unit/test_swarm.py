@@ -11,7 +11,14 @@ from process_model import containers, observe, swarm
 from process_model.compare import Fact
 
 SPECIFICATION: dict[str, Any] = {
-    "TaskTemplate": {"ContainerSpec": {"Image": "backend:v1", "Env": ["A=B"]}, "ForceUpdate": 0},
+    "TaskTemplate": {
+        "ContainerSpec": {
+            "Image": "backend:v1",
+            "Env": ["A=B"],
+            "Mounts": [{"Source": "logs", "Target": "/logs"}, {"Source": "/etc", "Target": "/etc"}],
+        },
+        "ForceUpdate": 0,
+    },
     "EndpointSpec": {"Mode": "dnsrr"},
     "Mode": {"Replicated": {"Replicas": 3}},
 }
@@ -26,8 +33,11 @@ def changed(**template: Any) -> dict[str, Any]:
 def test_only_what_tasks_are_made_of_is_in_the_digest() -> None:
     digest = swarm.specification_digest(SPECIFICATION)
     assert swarm.specification_digest(changed(ForceUpdate=7)) == digest, "renewed by hand"
+    container = SPECIFICATION["TaskTemplate"]["ContainerSpec"]
+    shuffled = {**container, "Mounts": container["Mounts"][::-1], "DNSConfig": {}}
+    assert swarm.specification_digest(changed(ContainerSpec=shuffled)) == digest, "as docker service update leaves it"
     assert swarm.specification_digest({**SPECIFICATION, "Mode": {"Replicated": {"Replicas": 0}}}) == digest
-    assert swarm.specification_digest(changed(ContainerSpec={"Image": "backend:v1", "Env": []})) != digest
+    assert swarm.specification_digest(changed(ContainerSpec={**container, "Env": []})) != digest
     assert swarm.specification_digest({**SPECIFICATION, "EndpointSpec": {"Mode": "vip"}}) != digest
 
 

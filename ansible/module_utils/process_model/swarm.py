@@ -145,10 +145,20 @@ def stack_file(config: Mapping[str, Any], services: Sequence[str], network: str)
     }
 
 
+def canonical(told: Any) -> Any:
+    """What Swarm was told, without what says nothing: `docker service update` adds empty parts, sorts mounts anew."""
+    if isinstance(told, Mapping):
+        parts = {key: canonical(value) for key, value in told.items()}
+        return {key: value for key, value in parts.items() if value not in (None, {}, [])}
+    if isinstance(told, list) and all(isinstance(part, Mapping) for part in told):
+        return sorted(map(canonical, told), key=lambda part: json.dumps(part, sort_keys=True))
+    return told
+
+
 def specification_digest(specification: Mapping[str, Any]) -> str:
     """A digest of what tasks are made of; not of their number, nor of how often they were renewed."""
     template = {key: value for key, value in specification["TaskTemplate"].items() if key != "ForceUpdate"}
-    told = [template, specification.get("EndpointSpec")]
+    told = [canonical(template), canonical(specification.get("EndpointSpec"))]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
