@@ -94,6 +94,11 @@ def proxy_verdict(state: dict[str, Any], asked: list[dict[str, Any]], hostvars: 
     return proxy.judge_units(state, units, live)
 
 
+def swarm_files(made: dict[str, str]) -> list[dict[str, str]]:
+    """What M(stack_service) returned, as files of M(colour_files)."""
+    return [{"name": name, "mode": "0644", "content": text} for name, text in made.items()]
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -104,6 +109,7 @@ class FilterModule:
             "environment_file": environment_file,
             "proxy_behind": proxy_behind,
             "proxy_verdict": proxy_verdict,
+            "swarm_files": swarm_files,
             "recycling_strategy": recycling_strategy,
             "rotation_plan": rotation_plan,
             "python_digest": lambda folder: python_digest(Path(folder)),
