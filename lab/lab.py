@@ -6,7 +6,8 @@
 
 The inventory is the only list of hosts: names and addresses are read from its hosts.yml. A host in the group
 `lab_data` gets PostgreSQL and Redis. One in the group `lab_docker` gets Docker Engine, the container images of
-lab/containers and, started, the installation of lab/installations that its variable `lab_installation` names. Where the
+lab/containers and, started, the installation of lab/installations that its variable `lab_installation` names. Those
+in the group `lab_swarm` are one Docker Swarm, all of them managers, and the installation is its stack. Where the
 inventory has hosts in the group `plane_monitoring`, all of its hosts have Prometheus and its exporters installed.
 Everything that the lab makes carries the label plane-lab.
 """
@@ -63,6 +64,8 @@ CONTAINER_IMAGES = {
 CADDY_REPOSITORY = "localhost/plane-lab-caddy"
 # Installation -> where an installer of upstream's, run by root, puts it.
 INSTALLATIONS = {"community": "/root/plane-app", "commercial": "/opt/plane"}
+# What Swarm calls the installation that is its stack.
+STACK = "plane"
 
 # Why each flag is needed: docs/lab.md.
 RUN_FLAGS = [
@@ -83,14 +86,15 @@ RUN_FLAGS = [
 class Host:
     """One host of the lab: its inventory name, its address, and what it holds beside systemd.
 
-    data: PostgreSQL and Redis. docker: Docker Engine. installation: a folder of lab/installations, or nothing.
-    monitoring: Prometheus, which watches the others.
+    data: PostgreSQL and Redis. docker: Docker Engine. swarm: a manager of the inventory's Docker Swarm. installation: a
+    folder of lab/installations, or nothing. monitoring: Prometheus, which watches the others.
     """
 
     name: str
     address: str
     data: bool = False
     docker: bool = False
+    swarm: bool = False
     installation: str = ""
     monitoring: bool = False
 
@@ -114,7 +118,7 @@ def podman(*arguments: str) -> str:
 def read_hosts(inventory: Path) -> list[Host]:
     """Every host of the inventory's hosts.yml that has an `ansible_host`, in the order of its name."""
     found: dict[str, Host] = {}
-    members: dict[str, set[str]] = {"lab_data": set(), "lab_docker": set(), "plane_monitoring": set()}
+    members: dict[str, set[str]] = {name: set() for name in ("lab_data", "lab_docker", "lab_swarm", "plane_monitoring")}
 
     def walk(group: str, content: dict[str, object] | None) -> None:
         for name, variables in ((content or {}).get("hosts") or {}).items():  # type: ignore[attr-defined]
@@ -134,6 +138,7 @@ def read_hosts(inventory: Path) -> list[Host]:
             host,
             data=name in members["lab_data"],
             docker=name in members["lab_docker"],
+            swarm=name in members["lab_swarm"],
             monitoring=name in members["plane_monitoring"],
         )
         for name, host in sorted(found.items())
@@ -215,7 +220,7 @@ def ensure_container_images(host_image: str, commercial: bool) -> Path:
 
 
 def start_docker(host: Host, archive: Path) -> None:
-    """Wait for the host's Docker Engine, and give it the images and the installation that it does not have yet."""
+    """Wait for the host's Docker Engine, and give it the images that it does not have yet."""
     inside = ["podman", "exec", host.name]
     deadline = time.monotonic() + DOCKER_SECONDS
     while subprocess.run([*inside, "docker", "info"], capture_output=True, check=False).returncode:
@@ -226,15 +231,53 @@ def start_docker(host: Host, archive: Path) -> None:
     if subprocess.run([*inside, "test", "-e", marker], check=False).returncode:
         load = f"docker load --quiet --input /opt/images/{archive.name} && touch {marker}"
         podman("exec", host.name, "sh", "-c", load)
+
+
+def start_installation(host: Host) -> None:
+    """Start the host's installation, unless its folder is there: by Compose, or as a stack of the Swarm."""
+    inside = ["podman", "exec", host.name]
     folder = INSTALLATIONS.get(host.installation, "")
-    if folder and subprocess.run([*inside, "test", "-e", folder], check=False).returncode:
-        source = ROOT / "lab" / "installations" / host.installation
-        podman("cp", str(source), f"{host.name}:{folder}")
-        (file,) = source.glob("docker-compose.y*ml")
+    if not folder or not subprocess.run([*inside, "test", "-e", folder], check=False).returncode:
+        return
+    source = ROOT / "lab" / "installations" / host.installation
+    podman("cp", str(source), f"{host.name}:{folder}")
+    (file,) = source.glob("docker-compose.y*ml")
+    if host.swarm:
+        podman("exec", host.name, "docker", "node", "update", "--label-add=plane-data=true", host.name)
+        podman("exec", f"--workdir={folder}", host.name, "sh", "-c",
+               f"set -a; . ./plane.env; exec docker stack deploy --compose-file={file.name} "
+               f"--compose-file=docker-compose.swarm.yaml --resolve-image=never --detach=true {STACK}")  # fmt: skip
+    else:
         # As upstream's installer starts it.
         podman("exec", f"--workdir={folder}", host.name, "docker", "compose", f"--file={file.name}",
                "--env-file=plane.env", "up", "--detach", "--pull=never", "--quiet-pull")  # fmt: skip
-        say(f"{host.name:<20} {host.address:<14} installation {host.installation} is started")
+    say(f"{host.name:<20} {host.address:<14} installation {host.installation} is started")
+
+
+def form_swarm(hosts: list[Host]) -> None:
+    """Make the hosts one Swarm. One that was made afresh takes the place of the node that had its name."""
+
+    def ask(host: Host, *words: str) -> str:
+        return podman("exec", host.name, "docker", *words).strip()
+
+    def is_member(host: Host) -> bool:
+        return ask(host, "info", "--format={{.Swarm.LocalNodeState}}") == "active"
+
+    first = next((host for host in hosts if is_member(host)), None)
+    if first is None:
+        first = hosts[0]
+        ask(first, "swarm", "init", f"--advertise-addr={first.address}")
+    token = ask(first, "swarm", "join-token", "--quiet", "manager")
+    for host in hosts:
+        if is_member(host):
+            continue
+        for line in ask(first, "node", "ls", "--format={{.ID}} {{.Hostname}}").splitlines():
+            former, name = line.split()
+            if name == host.name:
+                ask(first, "node", "demote", former)
+                ask(first, "node", "rm", "--force", former)
+        ask(host, "swarm", "join", f"--advertise-addr={host.address}", f"--token={token}", f"{first.address}:2377")
+        say(f"{host.name:<20} {host.address:<14} joined the Swarm of {first.name}")
 
 
 def ensure_key() -> None:
@@ -384,6 +427,10 @@ def up(inventory: Path) -> None:
     for host in hosts:
         if host.docker and archive:
             start_docker(host, archive)
+    if any(host.swarm for host in hosts):
+        form_swarm([host for host in hosts if host.swarm])
+    for host in hosts:
+        start_installation(host)
     say(f"{len(hosts)} hosts are up ({time.monotonic() - began:.1f} s)")
 
 

@@ -114,6 +114,11 @@ def plans_in_words(plans: dict[str, dict[str, Any]], release: str) -> dict[str, 
     }
 
 
+def swarm_files(made: dict[str, str]) -> list[dict[str, str]]:
+    """What M(stack_service) returned, as files of M(colour_files)."""
+    return [{"name": name, "mode": "0644", "content": text} for name, text in made.items()]
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -125,6 +130,7 @@ class FilterModule:
             "plans_in_words": plans_in_words,
             "proxy_behind": proxy_behind,
             "proxy_verdict": proxy_verdict,
+            "swarm_files": swarm_files,
             "recycling_strategy": recycling_strategy,
             "rendered_files": rendered_files,
             "rotation_plan": rotation_plan,

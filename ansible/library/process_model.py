@@ -128,8 +128,8 @@ journal:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.process_model import state, swarm
 from ansible.module_utils.process_model.colours import COLOURS
-from ansible.module_utils.process_model.state import examine
 
 
 def main() -> None:
@@ -144,12 +144,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    state = examine(**module.params)
-    for line in state.warned:
+    examine = swarm.examine if module.params["desired"].get("stack") else state.examine
+    found = examine(**module.params)
+    for line in found.warned:
         module.warn(line)
-    if state.refusals:
-        module.fail_json(msg="\n".join(state.refusals))
-    module.exit_json(changed=False, **state.to_dict())
+    if found.refusals:
+        module.fail_json(msg="\n".join(found.refusals))
+    module.exit_json(changed=False, **found.to_dict())
 
 
 if __name__ == "__main__":

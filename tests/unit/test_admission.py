@@ -33,6 +33,25 @@ def test_backends_carry_colour_slots_queue_and_pattern_of_the_running_process() 
     assert [(b.used, b.queued, b.total, b.canary) for b in found] == [(2, 5, 75, 25), (1, 1, 8, 0)]
 
 
+TASKS = """# pxname,svname,qcur,scur,slim,stot,weight,
+plane-api,blue.1,0,2,14,70,1,
+plane-api,blue.2,0,1,{second},70,1,
+plane-api,elsewhere.1,0,0,,70,1,
+plane-api,BACKEND,5,3,400,75,2,
+plane-api:elsewhere,elsewhere.1,0,0,,0,1,
+"""
+
+
+def test_tasks_of_a_swarm_are_one_backend_whose_slots_are_those_of_each() -> None:
+    (found,) = backends_of("plane-api", parse_statistics(TASKS.format(second=14)), [], [200])
+    assert (found.name, found.colour, found.slots, found.used, found.total) == ("plane-api", "blue", 14, 3, 75)
+
+
+def test_one_task_with_other_slots_shows() -> None:
+    third = TASKS.format(second=15) + "plane-api,blue.3,0,0,14,0,1,\n"
+    assert backends_of("plane-api", parse_statistics(third), [], [200])[0].slots == 15
+
+
 def test_a_service_whose_name_merely_begins_alike_is_another_service() -> None:
     assert [b.name for b in backends_of("plane-graphql", parse_statistics(STATISTICS), [], [])] == ["plane-graphql"]
 

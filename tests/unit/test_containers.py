@@ -21,6 +21,7 @@ INSTALLATION = {
 
 def inspected(**changes: Any) -> dict[str, Any]:
     return {
+        "Id": "0123abcd",
         "Name": "/plane-api-blue",
         "State": {"Pid": 4711},
         "Image": "sha256:abc",

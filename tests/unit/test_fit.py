@@ -141,6 +141,12 @@ def test_persistent_connections_are_kept_by_both_colours() -> None:
     assert fit.connections([desired(persistent_connections=True)]) == {"plane-api": 48}
 
 
+def test_every_task_of_a_stack_opens_connections_and_all_of_them_change_at_once() -> None:
+    stack = {"name": "plane", "address": "192.0.2.1", "replicas": 5, "nodes": 2}
+    assert fit.connections([{**desired(), "stack": stack}]) == {"plane-api": 80}
+    assert fit.connections([{**desired(persistent_connections=True), "stack": stack}]) == {"plane-api": 160}
+
+
 @pytest.mark.parametrize(("most", "refused"), [(69, True), (70, False)])
 def test_more_connections_than_the_database_allows_are_refused(most: int, refused: bool) -> None:
     risks = fit.database_risks(FLEET, Database(most=most, reserved=3, others=15))

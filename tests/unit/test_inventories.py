@@ -71,6 +71,31 @@ def test_every_environment_passes_the_settings_check(environment: str, check_pla
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
 
+@pytest.fixture(scope="module")
+def describe_playbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first step of verify.yml, alone: it renders all that a host should have, and touches none."""
+    path = tmp_path_factory.mktemp("plays") / "describe.yml"
+    roles = [{"role": role, "when": f"'{role}' in group_names"} for role in ("plane_api", "plane_graphql")]
+    play = {
+        "hosts": "plane_api:plane_graphql",
+        "gather_facts": False,
+        "vars": {"plane_stage": "describe"},
+        "vars_files": [str(ROOT / "ansible/vars/tiers.yml")],
+        "roles": roles,
+    }
+    path.write_text(yaml.safe_dump([play]))
+    return path
+
+
+@pytest.mark.parametrize("inventory", ["inventories/staging", "molecule/swarm/inventory"], ids=["systemd", "swarm"])
+def test_what_a_host_should_have_is_rendered(inventory: str, describe_playbook: Path) -> None:
+    done = ansible(
+        "ansible-playbook", "--inventory", str(ROOT / inventory), "-l", "plane_api[0]", str(describe_playbook)
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "ok=" in done.stdout
+
+
 @pytest.mark.parametrize("playbook", ["site.yml", "ansible/playbooks/verify.yml"])
 def test_playbooks_are_well_formed(playbook: str) -> None:
     done = ansible("ansible-playbook", playbook, "--syntax-check")

@@ -14,6 +14,7 @@ INSTALLATION = containers.Installation("/opt/plane", "plane", "docker-compose.ym
 def inspected(name: str, service: str, address: str = "172.18.0.5", **ports: Any) -> dict[str, Any]:
     return {
         "Name": f"/{name}",
+        "Id": f"{name}-id",
         "State": {"Pid": 4711},
         "Image": "sha256:abc",
         "Config": {"Labels": {containers.SERVICE_LABEL: service}},

@@ -291,7 +291,7 @@ def test_a_certificate_needs_its_key() -> None:
     ("behind", "said"),
     [
         ([], "plane_api is []. Allowed: a group with a host of this environment"),
-        ([replace(BEHIND[0], runtime="compose")], "Allowed: 'systemd' on api1, which is behind plane_proxy"),
+        ([replace(BEHIND[0], runtime="compose")], "Allowed: 'systemd' or 'swarm' on api1, which is behind plane_proxy"),
         ([replace(BEHIND[0], address="127.0.0.1")], "an address of api1 that the proxy on edge1 reaches"),
     ],
 )
@@ -342,3 +342,30 @@ def test_what_cannot_take_graphql_apart_in_an_installation_is_refused(
 def test_graphql_alone_is_no_installation() -> None:
     (line,) = problems("plane_graphql", **COMPOSE)
     assert line.startswith("plane_api is []. Allowed: a group with this host")
+
+
+SWARM: dict[str, Any] = {
+    **COMPOSE,
+    "plane_release_runtime": "swarm",
+    "plane_release_graphql_paths": [],
+    "plane_release_migrate": False,
+}
+
+
+def test_a_stack_is_let_through() -> None:
+    assert problems("plane_api", **SWARM) == []
+
+
+@pytest.mark.parametrize(
+    ("services", "variable", "value", "said"),
+    [
+        (("plane_api", "plane_graphql"), "plane_graphql", ["plane1"], "a group without this host"),
+        (("plane_api",), "plane_release_graphql_paths", ["/graphql/"], "[], with plane_release_runtime: swarm"),
+        (("plane_api",), "plane_release_migrate", True, "false: the stack's own migrator does it"),
+        (("plane_api",), "plane_api_change", "stop-first", "start-first, with plane_release_runtime: swarm"),
+    ],
+)
+def test_what_a_stack_does_not_have_is_refused(services: tuple[str, ...], variable: str, value: Any, said: str) -> None:
+    given = {} if variable == "plane_graphql" else {variable: value}
+    (line,) = problems(*services, **{**SWARM, "inventory_hostname": "plane1", **given})
+    assert line.startswith(f"{variable} is {value!r}. Allowed: {said}")

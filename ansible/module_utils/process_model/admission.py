@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from . import colours, containers, procfs, units
 
 # The server of each backend that a canary's share goes to; every other server is named after the live colour.
 CANARY = "canary"
+# In a Swarm, the server lines that lead to other nodes' HAProxy begin so; those to tasks here are blue.1, blue.2, …
+ELSEWHERE = "elsewhere."
 
 
 class AdmissionError(Exception):
@@ -114,8 +117,14 @@ def servers_of(service: str, shown: list[dict[str, str]], canary: bool = False) 
         for row in shown
         if (row["pxname"] == service or row["pxname"].startswith(f"{service}."))
         and row["svname"] not in ("FRONTEND", "BACKEND")
+        and not row["svname"].startswith(ELSEWHERE)
         and (row["svname"] == CANARY) == canary
     ]
+
+
+def colour_of(server: str) -> str:
+    """The colour that a server line is named after: blue, or blue.2 for the second task of a Swarm's service."""
+    return server.partition(".")[0]
 
 
 def backends_of(service: str, shown: list[dict[str, str]], paths: list[str], queues: list[int]) -> list[Backend]:
@@ -123,40 +132,45 @@ def backends_of(service: str, shown: list[dict[str, str]], paths: list[str], que
 
     paths: the patterns of the heavy routes; queues: the queue limits of all backends; both in the order of the file.
     """
-    servers = servers_of(service, shown)
+    servers: dict[str, list[dict[str, str]]] = {}
+    for row in servers_of(service, shown):
+        servers.setdefault(row["pxname"], []).append(row)
     shares = {row["pxname"]: int(row["weight"] or 0) for row in servers_of(service, shown, canary=True)}
     totals = {row["pxname"]: row for row in shown if row["svname"] == "BACKEND"}
     found = []
-    for index, row in enumerate(servers):
-        heavy = row["pxname"] != service
-        whole = totals.get(row["pxname"], row)
+    for index, (name, rows) in enumerate(servers.items()):
+        heavy = name != service
+        whole = totals.get(name, rows[0])
+        # Each task has slots of its own; where they differ, those of the fewest are shown.
+        slots = Counter(row["slim"] for row in rows)
+        rarest = min(slots, key=lambda value: slots[value])
         found.append(
             Backend(
-                name=row["pxname"],
-                colour=row["svname"],
-                slots=int(row["slim"]) if row["slim"] else None,
+                name=name,
+                colour=colour_of(rows[0]["svname"]),
+                slots=int(rarest) if rarest else None,
                 queue=queues[index] if index < len(queues) else None,
                 path=paths[index - 1] if heavy and 0 < index <= len(paths) else None,
-                used=int(row["scur"] or 0),
+                used=sum(int(row["scur"] or 0) for row in rows),
                 queued=int(whole["qcur"] or 0),
                 total=int(whole["stot"] or 0),
-                canary=shares.get(row["pxname"], 0),
+                canary=shares.get(name, 0),
             )
         )
     return found
 
 
-def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contained: bool = False) -> Admission:
+def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, container: str = "") -> Admission:
     """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error.
 
-    contained: whether it runs in a container, where it knows itself by another number.
+    container: the one that it runs in, where it knows itself by another number.
     """
     link = str(colours.link_of(service, directory))
     try:
         told = information()
         process = int(told["Pid"])
-        if contained:
-            process = containers.host_process(containers.ADMISSION, process) or 0
+        if container:
+            process = containers.host_process(container, process) or 0
         shown = statistics()
         rules = parse_acl_list(ask("show acl"), link)
         values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
@@ -221,7 +235,7 @@ def wait_for_colour(service: str, colour: str, limit_seconds: float = 10.0) -> f
     last = "no answer yet"
     while time.monotonic() - began < limit_seconds:
         try:
-            servers = {row["svname"] for row in servers_of(service, statistics(timeout=1.0))}
+            servers = {colour_of(row["svname"]) for row in servers_of(service, statistics(timeout=1.0))}
             if servers == {colour}:
                 return round(time.monotonic() - began, 3)
             last = f"it sends to {', '.join(sorted(servers)) or 'nowhere'}"

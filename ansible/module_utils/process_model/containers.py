@@ -44,6 +44,7 @@ class Container:
     """image: the image's own id, which no tag can change. addresses: in its networks."""
 
     name: str
+    identifier: str
     pid: int
     image: str
     labels: Mapping[str, str]
@@ -66,6 +67,7 @@ def parse(shown: Mapping[str, Any]) -> Container:
     networks = shown["NetworkSettings"]["Networks"].values()
     return Container(
         name=shown["Name"].lstrip("/"),
+        identifier=shown["Id"],
         pid=int(shown["State"]["Pid"]),
         image=shown["Image"],
         labels=shown["Config"]["Labels"] or {},
@@ -90,6 +92,18 @@ def name_of(service: str, instance: str, etc: Path = Path("/etc")) -> str:
     except OSError:
         colour = colours.BLUE
     return f"{service}-{colour}-{instance}"
+
+
+def find_instance(service: str, instance: str) -> Container | None:
+    """The container of an instance: by its name, or one of the tasks on this node where it is a service of a Swarm."""
+    found = find(name_of(service, instance))
+    if found:
+        return found
+    try:
+        tasks = docker("container", "ls", "--quiet", "--filter", rf"name=_{service}-{instance}\.").split()
+    except DockerError:
+        return None
+    return find(tasks[0]) if tasks else None
 
 
 def steps_in(text: str) -> list[str]:
@@ -161,6 +175,10 @@ class Installation:
         """
         name = self._own_service()["image"]
         return name, docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+
+    def own_image(self) -> str:
+        """The name of the image that the installation has for its service now. Raises DockerError."""
+        return str(self._own_service()["image"])
 
     def _own_service(self) -> dict[str, Any]:
         """The installation's service as Compose reads it. Raises DockerError."""

@@ -41,7 +41,7 @@ def ask(service: str, colour: str, own_addresses: Sequence[str], contained: bool
     contained: whether the colour is a container.
     """
     own = list(own_addresses)
-    container = containers.find(containers.name_of(service, colour)) if contained else None
+    container = containers.find_instance(service, colour) if contained else None
     if container:
         command = ["docker", "exec", "--interactive", container.name, "python", "-"]
         own += container.addresses

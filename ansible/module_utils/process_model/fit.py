@@ -151,12 +151,19 @@ class Database:
 
 
 def connections(plans: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Service -> connections that all its hosts open at the most, from what should run (`desired`) on some of them."""
+    """Service -> connections that all its hosts open at the most, from what should run (`desired`) on some of them.
+
+    Of a stack: its tasks, which all change at once.
+    """
     found: dict[str, int] = {}
     for desired in plans:
-        replicas = desired["sizing"]["hosts"]
+        stack = desired.get("stack")
+        replicas = stack["replicas"] if stack else desired["sizing"]["hosts"]
+        changing = replicas if stack else 1
         persistent = desired["sizing"]["persistent_connections"]
-        most = sizing.database_connections(model_of(desired), replicas, persistent, changing=1 if persistent else 0)
+        most = sizing.database_connections(
+            model_of(desired), replicas, persistent, changing=changing if persistent else 0
+        )
         found[desired["service"]] = max(most, found.get(desired["service"], 0))
     return found
 

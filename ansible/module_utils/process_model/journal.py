@@ -7,6 +7,7 @@ import time
 
 # Who passes a request on logs it too.
 PASSING_ON = ("plane-admission", "plane_proxy")
+DOCKER_UNIT = "docker.service"
 
 
 def _journalctl(*arguments: str) -> str:
@@ -51,6 +52,25 @@ def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None
         time.sleep(0.05)
 
 
+def container_of(mark: str, since: float, limit_seconds: float = 2.0) -> str | None:
+    """The id of the container that wrote a line with `mark` to the journal, who passes it on aside."""
+    deadline = time.monotonic() + limit_seconds
+    while True:
+        text = _journalctl(
+            f"--since=@{int(since)}",
+            f"--grep={mark}",
+            "--output=export",
+            "--output-fields=CONTAINER_ID_FULL,MESSAGE,SYSLOG_IDENTIFIER",
+        )
+        for entry in text.split("\n\n"):
+            fields = dict(line.split("=", 1) for line in entry.splitlines() if "=" in line)
+            if "CONTAINER_ID_FULL" in fields and fields.get("SYSLOG_IDENTIFIER") not in PASSING_ON:
+                return fields["CONTAINER_ID_FULL"]
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+
+
 def units_of(marks: list[str], since: float, limit_seconds: float = 2.0) -> dict[str, str]:
     """Mark -> the unit that logged a request with it; a mark is missing where none did within the limit."""
     deadline = time.monotonic() + limit_seconds
@@ -77,5 +97,9 @@ def parse_units(text: str, marks: list[str]) -> dict[str, str]:
         identifier = fields.get("SYSLOG_IDENTIFIER", "")
         # Ansible logs what its modules are asked, these marks too.
         if identifier not in PASSING_ON and not identifier.startswith("ansible-"):
-            found.update({mark: fields.get("_SYSTEMD_UNIT", "") for mark in marks if mark in fields.get("MESSAGE", "")})
+            unit = fields.get("_SYSTEMD_UNIT", "")
+            if unit == DOCKER_UNIT:
+                # Docker writes for its containers, which are named plane-api-blue where a unit is plane-api@blue.
+                unit = "@".join(identifier.rsplit("-", 1)) + ".service"
+            found.update({mark: unit for mark in marks if mark in fields.get("MESSAGE", "")})
     return found

@@ -106,6 +106,7 @@ TIERS = "ansible/vars/tiers.yml"
 MOST_FILES, OWN_FILES, FILES_OF_REQUEST = 1024, 64, 3
 RANGES = {
     "workers": (1, 128),
+    "replicas": (1, 1_000),
     "threads": (1, 512),
     "max_requests": (0, 999_999),
     "max_requests_jitter": (0, 999_999),
@@ -135,6 +136,11 @@ NEEDED = {
         *(f"{role}_listen_address" for role in (*SERVICES, PROXY)),
     },
     "compose": {f"{RELEASE}_installation", f"{RELEASE}_admission_image"},
+    "swarm": {
+        f"{RELEASE}_installation",
+        f"{RELEASE}_admission_image",
+        *(f"{role}_listen_address" for role in (*SERVICES, PROXY)),
+    },
 }
 # Environment variables that the process model owns, and the setting that stands for each.
 OWNED = {
@@ -271,6 +277,8 @@ class Checker:
             self.service(service)
         if self.runtime == "compose":
             self.split(services)
+        if self.runtime == "swarm":
+            self.undivided(services)
         if behind is not None:
             self.proxy(behind)
         self.ports(services, behind is not None)
@@ -326,8 +334,10 @@ class Checker:
         if self.runtime == "systemd" and kind_of(source) != "git" and not Path(source).exists():
             self.refuse(f"{RELEASE}_source", "a directory or an archive that exists on the controller, or a git URL")
         installation = self.variables.get(f"{RELEASE}_installation")
-        if self.runtime == "compose" and not str(installation).startswith("/"):
+        if self.runtime in ("compose", "swarm") and not str(installation).startswith("/"):
             self.refuse(f"{RELEASE}_installation", "the whole path of a folder on the host, from / on")
+        if self.runtime == "swarm" and self.variables.get(f"{RELEASE}_migrate"):
+            self.refuse(f"{RELEASE}_migrate", "false: the stack's own migrator does it")
         version = self.variables.get(f"{RELEASE}_version")
         if version is not None and not re.match(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z", str(version)):
             self.refuse(f"{RELEASE}_version", "letters, digits, dots, dashes: it names a folder")
@@ -356,6 +366,20 @@ class Checker:
         if self.variables.get("plane_graphql_heavy_routes"):
             self.refuse("plane_graphql_heavy_routes", "[]: in an installation GraphQL is told apart by its paths alone")
 
+    def undivided(self, services: list[str]) -> None:
+        """GraphQL in a stack: in REST's own tasks, and nowhere else yet."""
+        if "plane_graphql" in services:
+            self.refuse(
+                "plane_graphql",
+                "a group without this host, with plane_release_runtime: swarm: a stack's GraphQL stays in REST's tasks",
+                [self.variables.get("inventory_hostname")],
+            )
+        if self.variables.get(f"{RELEASE}_graphql_paths"):
+            self.refuse(
+                f"{RELEASE}_graphql_paths",
+                "[], with plane_release_runtime: swarm: REST's tasks answer GraphQL, so plane_api_worker_class is ''",
+            )
+
     def graphql_paths(self, name: str) -> None:
         taken = ("/", "/api/", "/auth/", "/static/")
         for path in self.variables.get(name) or []:
@@ -382,6 +406,8 @@ class Checker:
             self.refuse(f"{service}_worker_connections", f"null, or at least the {threads} threads")
         self.memory(service, workers)
         self.sizing(service)
+        if self.runtime == "swarm" and value("change") == "stop-first":
+            self.refuse(f"{service}_change", "start-first, with plane_release_runtime: swarm")
         if not float(value("cpu_limit")) > 0:
             self.refuse(f"{service}_cpu_limit", "a number above 0")
         slots = int(value("slots")) if value("slots") is not None else workers * threads
@@ -523,10 +549,10 @@ class Checker:
 
     def door_behind(self, behind: Behind) -> None:
         """Whether the proxy of this host reaches the front door of that one."""
-        if behind.runtime != "systemd":
+        if behind.runtime == "compose":
             self.refuse(
                 f"{RELEASE}_runtime",
-                f"'systemd' on {behind.host}, which is behind {PROXY}: an installation has a proxy of its own",
+                f"'systemd' or 'swarm' on {behind.host}, which is behind {PROXY}: Compose has a proxy of its own",
                 behind.runtime,
             )
         try:

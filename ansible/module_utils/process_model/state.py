@@ -133,7 +133,7 @@ def examine(
     changes = preflight and not state.match
     # A host that was deployed by an older version has no sizing in what it was deployed as.
     if changes or desired.get("sizing", {}).get("accepted"):
-        verdict = _fit(desired, state)
+        verdict = fit_of(desired, state)
         state.accepted, state.warned = verdict.accepted, verdict.warned
         if changes:
             state.refusals = verdict.refused
@@ -276,7 +276,7 @@ def _compare_instance(
     wanted = compare.files_of_colour(desired, colour, with_admission=state.live == colour)
     mismatches += compare.compare_files(wanted, digests(wanted), desired["environment"])
     mismatches += _compare_unit(desired, colour, observation.unit, state)
-    mismatches += _compare_answer(desired, observation)
+    mismatches += compare_answer(desired, observation)
     if installation:
         mismatches += _compare_container(installation, str(desired["service"]), colour)
     state.observed = {
@@ -289,8 +289,10 @@ def _compare_instance(
     }
     state.evidence = [facts["worker_class"].source, f"{len(observation.workers)} workers in /proc"]
     if saturate and not mismatches:
-        mismatches += _compare_saturation(desired, observation, colour, state, alone)
-        state.proof = {**_identity(observation), "saturation": state.evidence[-1]}
+        mismatches += compare_saturation(
+            desired, observation, colours.socket_of(str(desired["service"]), colour), state, alone
+        )
+        state.proof = {**identity(observation), "saturation": state.evidence[-1]}
     elif proved := _proved_before(str(desired["service"]), colour, observation):
         state.evidence.append(f"{proved} before the switch")
     return mismatches
@@ -353,7 +355,7 @@ def _compare_installation(installation: containers.Installation) -> list[Mismatc
     ]
 
 
-def _identity(observation: observe.Observation) -> dict[str, Any]:
+def identity(observation: observe.Observation) -> dict[str, Any]:
     """What tells this master from every other process since boot."""
     return {"master": observation.master, "start_ticks": procfs.start_ticks(observation.master or 0)}
 
@@ -364,7 +366,7 @@ def _proved_before(service: str, colour: str, observation: observe.Observation) 
         proof = json.loads(procfs.read(colours.proof_of(service, colour)))
     except ValueError:
         return None
-    same = all(proof.get(name) == value for name, value in _identity(observation).items())
+    same = all(proof.get(name) == value for name, value in identity(observation).items())
     return proof.get("saturation") if same else None
 
 
@@ -398,7 +400,8 @@ def _compare_unit(
     return found
 
 
-def _compare_answer(desired: Mapping[str, Any], observation: observe.Observation) -> list[Mismatch]:
+def compare_answer(desired: Mapping[str, Any], observation: observe.Observation) -> list[Mismatch]:
+    """Whether the instance answers its health path."""
     answer = observation.answer
     if answer and answer.status == 200:
         return []
@@ -416,12 +419,16 @@ def _compare_answer(desired: Mapping[str, Any], observation: observe.Observation
     ]
 
 
-def _compare_saturation(
-    desired: Mapping[str, Any], observation: observe.Observation, colour: str, state: State, alone: bool
+def compare_saturation(
+    desired: Mapping[str, Any], observation: observe.Observation, where: str, state: State, alone: bool
 ) -> list[Mismatch]:
+    """Fill the instance behind the socket `where`, and add what was found to the evidence.
+
+    alone: it serves nobody else.
+    """
     model = desired["model"]
     result = saturation.saturate(
-        colours.socket_of(str(desired["service"]), colour),
+        where,
         [worker.pid for worker in observation.workers],
         desired["front_door"]["health_path"],
         desired["front_door"]["health_host"],
@@ -464,7 +471,7 @@ def _compare_front_door(
 ) -> list[Mismatch]:
     service = str(desired["service"])
     installation = containers.Installation.of(desired)
-    seen = admission.observe(service, contained=installation is not None)
+    seen = admission.observe(service, container=containers.ADMISSION if installation else "")
     state.details["admission"] = seen.to_dict()
     state.observed["admission"] = seen.to_dict()
     mismatches = compare.compare_admission(desired, seen.to_dict(), live)
@@ -603,9 +610,9 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
         # The image is looked into only where something is to change: that takes a second.
         if state.match:
             return found
-        adopting = _installation_refusals(installation, desired, where)
+        adopting = installation_refusals(installation, desired, where)
         return found + (adopting or _routing_refusals(installation, desired, state, where))
-    if not _is_address_of_this_host(door["address"]):
+    if not is_address_of_this_host(door["address"]):
         found.append(
             f"{prefix}_listen_address is {door['address']}, which is no address of this host. "
             f"Allowed: an address of it. Change it in {where}"
@@ -624,7 +631,7 @@ def refusals(desired: Mapping[str, Any], state: State) -> list[str]:
     return found
 
 
-def _installation_refusals(installation: containers.Installation, desired: Mapping[str, Any], where: str) -> list[str]:
+def installation_refusals(installation: containers.Installation, desired: Mapping[str, Any], where: str) -> list[str]:
     """What an installation lacks that is to be adopted, and where its image starts otherwise than we assume."""
     try:
         version = containers.docker("compose", "version", "--short").strip().lstrip("v")
@@ -679,7 +686,7 @@ def _routing_refusals(
     return [f"{said}. {split}" for _, said in _under_wsgi(installation, desired, answers)]
 
 
-def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:
+def fit_of(desired: Mapping[str, Any], state: State) -> fit.Verdict:
     """Whether the service fits this host and its limit: workers as measured here, where there are any."""
     workers = [worker["pss"] for worker in state.observed.get("workers_seen", [])]
     risks = fit.memory_risks(desired, fit.costs_of(desired, workers))
@@ -687,7 +694,7 @@ def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:
     return fit.judge(desired, risks, compare.settings_folder(desired["environment"]))
 
 
-def _is_address_of_this_host(address: str) -> bool:
+def is_address_of_this_host(address: str) -> bool:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
