@@ -18,6 +18,7 @@ from bench.compare import (
     Row,
     Spread,
     differs,
+    front,
     key,
     order,
     refuse,
@@ -26,6 +27,7 @@ from bench.compare import (
 )
 from bench.data import (
     EXPERIMENTS,
+    Aim,
     Asked,
     DataError,
     Experiment,
@@ -36,6 +38,7 @@ from bench.data import (
     experiment,
     release,
     variants,
+    variants_of,
 )
 from bench.generator import Tally
 from bench.instances import alone_command, peak_and_held
@@ -68,7 +71,7 @@ def log(*answers: tuple[float, int, float]) -> str:
 
 
 def tally(p99: float = 0.1, answered: int = 100, failed: dict[str, int] | None = None, client: float = 0.1) -> Tally:
-    return Tally(["h2load"], answered, failed or {}, 10.0, p99 / 2, p99, p99, p99, 0.0, client)
+    return Tally(["h2load"], answered, failed or {}, 10.0, p99 / 2, p99, p99, p99, 0.0, 0.0, client)
 
 
 def measured(variant: str, repetition: int, one: Tally, case: str = "idle") -> Measurement:
@@ -81,6 +84,8 @@ def test_every_experiment_can_be_read(path: Path, quick: bool) -> None:
     found = experiment(path, quick, variants(), release())
     assert found.repetitions >= 3
     assert len(found.variants) >= 4
+    for aims in found.front.values():
+        assert {aim.load for aim in aims} <= {name for loads in found.cases.values() for name in loads}
     assert (path.parents[3] / found.claim.partition("#")[0]).exists()
 
 
@@ -97,6 +102,9 @@ def test_all_experiments_take_less_than_an_hour_and_quick_less_than_five_minutes
         ({"cases": {"idle": {"tiny": {"rate": 20}}}}, "tiny"),
         ({"cases": {"idle": {"small": {"rate": 20, "clients": 1}}}}, "Allowed"),
         ({"cases": {"idle": {"small": {"rate": 30}}}}, "divides 1000"),
+        ({"cases": {"idle": {"small": {"rate": 20, "seconds": 0}}}}, "above 0"),
+        ({"grid": {"workers": [1], "threads": [8]}}, "fresh: true"),
+        ({"front": {"busy": [["small", "p99"]]}}, "cases of front"),
         ({"plots": [{"load": "small", "metric": "p98", "unit": "ms"}]}, "p98"),
         ({"plots": [{"load": "small", "metric": "peak", "unit": "MB"}]}, "fresh: true"),
     ],
@@ -123,6 +131,15 @@ def test_a_rate_makes_a_connection_for_each_request_at_its_time() -> None:
     words = generator.command("http://h", SMALL, {"A": "b"}, OPEN, 10, "log")
     assert {"--requests=200", "--clients=200", "--rate=1", "--rate-period=50ms", "--header=A: b"} <= set(words)
     assert words[-1] == "http://h/small"
+
+
+def test_when_the_last_late_answer_was_over_is_told() -> None:
+    late = log((0, 200, 0.1), (0.05, 200, 2.5), (0.1, 503, 0.2), (0.15, 200, 0.4))
+    assert generator.tally([], late, said(3, failed=1), SMALL, OPEN, 1, 0).settled == pytest.approx(2.55)
+    well = log((0, 200, 0.1), (0.05, 200, 0.5))
+    assert generator.tally([], well, said(2), SMALL, OPEN, 1, 0).settled == 0
+    refused = log((0, 200, 0.1), (0.05, 503, 0.01))
+    assert generator.tally([], refused, said(1, failed=1), SMALL, OPEN, 1, 0).settled == pytest.approx(0.06)
 
 
 def test_a_crowd_asks_once_together() -> None:
@@ -261,6 +278,24 @@ def test_a_goal_is_met_missed_or_cannot_be_said() -> None:
     best = verdict(goal(metric="rate", against_variant="best", at_most=None, at_least=0.9), shown)
     assert best.reached is True
     assert verdict(goal(against_variant="best"), shown).against == "after"
+
+
+def test_a_grid_makes_its_own_variants() -> None:
+    found = variants_of(([1, 2], [8]))
+    assert list(found) == ["gthread-1x8", "gthread-2x8"]
+    assert (found["gthread-2x8"].direct or {})["GUNICORN_WORKERS"] == "2"
+    assert variants_of(None) == {}
+
+
+def test_on_the_front_is_what_nothing_beats_in_everything() -> None:
+    def row(variant: str, p99: float, rate: float) -> Row:
+        values = {"p99": Spread(p99, p99, p99), "rate": Spread(rate, rate, rate)}
+        return Row("idle", variant, "small", values, {}, {}, {}, 1, [])
+
+    shown = [row("quick", 1, 10), row("busy", 2, 20), row("worse", 3, 15), row("same as busy", 2, 20)]
+    aims = [Aim("small", "p99"), Aim("small", "rate")]
+    assert front(aims, "idle", shown) == ["quick", "busy", "same as busy"]
+    assert front([Aim("small", "peak")], "idle", shown) == [], "no figure, nothing said"
 
 
 def test_errors_that_the_page_does_not_show_are_refused() -> None:

@@ -31,7 +31,19 @@ from support import ROOT, Host, inventory_hosts
 
 from bench import generator, plots, report
 from bench.compare import Measurement, RefusedError, Row, failures, key, order, rows, verdict
-from bench.data import EXPERIMENTS, HERE, DataError, Experiment, Plot, Release, Variant, experiment, release, variants
+from bench.data import (
+    EXPERIMENTS,
+    HERE,
+    DataError,
+    Experiment,
+    Plot,
+    Release,
+    Variant,
+    experiment,
+    release,
+    variants,
+    variants_of,
+)
 from bench.instances import Instance, machine_of, release_of, running
 
 FOLDER = ROOT / "build" / "bench"
@@ -90,6 +102,7 @@ def measure(case: str, repetition: int, instance: Instance, asked: Experiment, o
         time.sleep(asked.settle)
         peak, held = instance.memory()
         found = replace(found, peak=peak, held=held)
+        instance.rest()
     return found
 
 
@@ -138,8 +151,12 @@ def measure_all(
 def picture(
     each: Experiment, shown: Sequence[Row], plot: Plot, known: Mapping[str, Variant], number: int
 ) -> dict[str, Any]:
-    """What plots.py draws: medians with least and most, by case and variant; None where a row was refused."""
+    """What plots.py draws: medians with least and most, by case and variant; None where a row was refused.
+
+    grid: workers and threads, whose variants are then in the order of a table's cells, row by row.
+    """
     cases = [case for case, loads in each.cases.items() if plot.load == "all" or plot.load in loads]
+    grid = [[str(value) for value in values] for values in each.grid] if each.grid else None
     series: dict[str, list[list[float] | None]] = {}
     for variant in each.variants:
         found = {row.case: row for row in shown if row.variant == variant and plot.load in ("all", row.load)}
@@ -148,6 +165,7 @@ def picture(
     return {
         "file": f"{each.name}-{number}.png", "title": each.question, "cases": cases, "series": series,
         "unit": plot.unit if plot.load == "all" else f"{plot.load}: {plot.metric}, {plot.unit}", "scale": plot.scale,
+        "grid": grid,
     }  # fmt: skip
 
 
@@ -202,6 +220,8 @@ def main() -> None:
         ]
         asked = [experiment(path, given.quick, known, of) for path in files or sorted(EXPERIMENTS.glob("*.yml"))]
         asked = [each for each in asked if each.cases]
+        own = {name: variant for each in asked for name, variant in variants_of(each.grid).items()}
+        known = {**known, **own}
     except (DataError, OSError) as error:
         sys.exit(f"bench: {error}")
     folder = QUICK if given.quick else FOLDER
@@ -214,7 +234,7 @@ def main() -> None:
         hosts = [Host(name, address) for name, address in inventory_hosts(group="plane_api").items()]
         began = time.monotonic()
         try:
-            with running([known[name] for name in names], hosts, of) as instances:
+            with running([known[name] for name in names], hosts, of, later=own) as instances:
                 measure_all(folder, asked, instances, of, known)
         except ValueError as error:
             sys.exit(f"bench: {error}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.data import BEST, Experiment, Goal, Release, Variant
+from bench.data import BEST, Aim, Experiment, Goal, Release, Variant
 from bench.generator import Tally
 
 # With fewer repetitions, or by less, nothing is said to differ: of two that are the same, all of three repetitions lie
@@ -41,6 +42,8 @@ class Measurement:
         found = self.tallies[load]
         if metric == "rate":
             return found.rate
+        if metric == "settled":
+            return found.settled
         if metric in ("peak", "held"):
             return float(getattr(self, metric)) / 1e6
         if metric == "cpu":
@@ -152,6 +155,28 @@ def _ratios(mine: Sequence[Measurement], theirs: Sequence[Measurement], load: st
         each.value(load, metric) / against[each.repetition].value(load, metric)
         for each in mine
         if each.repetition in against and against[each.repetition].value(load, metric)
+    ]
+
+
+def front(aims: Sequence[Aim], case: str, shown: Sequence[Row]) -> list[str]:
+    """The variants that no other one equals in all aims and beats in one, by their medians, in the order shown.
+
+    A variant that was refused a figure is none of them.
+    """
+    reached: dict[str, tuple[float, ...]] = {}
+    found = {(row.variant, row.load): row.values for row in shown if row.case == case}
+    for variant in dict.fromkeys(row.variant for row in shown):
+        values = [found.get((variant, aim.load), {}).get(aim.metric) for aim in aims]
+        if all(value is not None and not math.isnan(value.median) for value in values):
+            reached[variant] = tuple(
+                (-1 if aim.metric == "rate" else 1) * value.median for aim, value in zip(aims, values) if value
+            )
+    return [
+        variant
+        for variant, mine in reached.items()
+        if not any(
+            all(other <= own for other, own in zip(theirs, mine)) and theirs != mine for theirs in reached.values()
+        )
     ]
 
 

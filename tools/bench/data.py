@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 EXPERIMENTS = HERE / "experiments"
-METRICS = ("p50", "p95", "p99", "worst", "rate", "cpu", "peak", "held")
+METRICS = ("p50", "p95", "p99", "worst", "settled", "rate", "cpu", "peak", "held")
 # Of a goal's `against`: the variant that did best.
 BEST = "best"
 
@@ -49,12 +49,13 @@ class Release:
 @dataclass(frozen=True)
 class Load:
     """rate: requests a second, whatever was answered (open loop); clients: that ask again once answered; at_once: that
-    ask once, together. One of them is not 0.
+    ask once, together. One of them is not 0. seconds: where it ends before the measurement does; 0: it does not.
     """
 
     rate: float
     clients: int
     at_once: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ class Plot:
     metric: str
     unit: str
     scale: str
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is wanted of a load in a case: more of `rate`, less of every other metric."""
+
+    load: str
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,9 @@ class Goal:
 class Experiment:
     """cases: name -> loads that run side by side, by what they ask for. seconds: of each measurement, where the load
     has no end of its own. fresh: the processes of the variant are new ones each time, so that its peak of memory is
-    that of the measurement; settle: seconds after which what is held then is looked at.
+    that of the measurement; settle: seconds after which what is held then is looked at. grid: its variants are gthread
+    alone with these workers (first) and threads (second), of which only the one that is asked runs, and its plots are
+    maps of them; front: case -> by what the report says which of the grid nothing else beats in everything.
     """
 
     name: str
@@ -99,6 +110,19 @@ class Experiment:
     goals: Sequence[Goal]
     fresh: bool = False
     settle: float = 0.0
+    grid: tuple[Sequence[int], Sequence[int]] | None = None
+    front: Mapping[str, Sequence[Aim]] = field(default_factory=dict)
+
+
+def of_grid(workers: int, threads: int) -> Variant:
+    variables = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": str(workers), "GUNICORN_THREADS": str(threads)}
+    return Variant(f"gthread-{workers}x{threads}", f"gthread {workers}×{threads}", variables, None)
+
+
+def variants_of(grid: tuple[Sequence[int], Sequence[int]] | None) -> dict[str, Variant]:
+    """By name, in the order of the grid."""
+    found = [of_grid(workers, threads) for workers in grid[0] for threads in grid[1]] if grid else []
+    return {variant.name: variant for variant in found}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -129,11 +153,19 @@ def release(path: Path = HERE / "requests.yml") -> Release:
 
 
 def _load(where: str, said: Mapping[str, Any]) -> Load:
-    if len(said) != 1 or not set(said) <= {"rate", "clients", "at_once"} or next(iter(said.values())) <= 0:
-        raise DataError(f"{where} is {dict(said)}. Allowed: one of rate, clients and at_once, with a number above 0")
+    kinds = set(said) - {"seconds"}
+    if len(kinds) != 1 or not kinds <= {"rate", "clients", "at_once"} or min(said.values()) <= 0:
+        raise DataError(
+            f"{where} is {dict(said)}. Allowed: one of rate, clients and at_once, and seconds, with numbers above 0"
+        )
     if "rate" in said and 1000 % said["rate"]:
         raise DataError(f"{where} is {dict(said)}. Allowed: a rate that divides 1000, as h2load counts milliseconds")
-    return Load(float(said.get("rate", 0)), int(said.get("clients", 0)), int(said.get("at_once", 0)))
+    return Load(
+        float(said.get("rate", 0)),
+        int(said.get("clients", 0)),
+        int(said.get("at_once", 0)),
+        float(said.get("seconds", 0)),
+    )
 
 
 def _goal(said: Mapping[str, Any]) -> Goal:
@@ -151,19 +183,23 @@ def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Rel
         case: {name: _load(f"{path}: {name} in {case}", each) for name, each in loads.items()}
         for case, loads in said["cases"].items()
     }
+    grid = (said["grid"]["workers"], said["grid"]["threads"]) if "grid" in said else None
+    own = variants_of(grid)
     found = Experiment(
-        path.stem, said["question"], said["claim"], said["variants"], int(said["repetitions"]), float(said["seconds"]),
-        cases,
+        path.stem, said["question"], said["claim"], list(own) or said["variants"], int(said["repetitions"]),
+        float(said["seconds"]), cases,
         [Plot(each["load"], each["metric"], each["unit"], each.get("scale", "linear")) for each in said["plots"]],
         [_goal(each) for each in said.get("goals", [])], bool(said.get("fresh", False)), float(said.get("settle", 0)),
+        grid, {case: [Aim(*each) for each in aims] for case, aims in said.get("front", {}).items()},
     )  # fmt: skip
-    _check(path, found, known, asked)
+    _check(path, found, {**known, **own}, asked)
     if not quick:
         return found
     less = said["quick"]
     return replace(
         found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]),
         cases={case: cases[case] for case in less["cases"]},
+        front={case: aims for case, aims in found.front.items() if case in less["cases"]},
         goals=[goal for goal in found.goals if {goal.case, goal.against_case} <= set(less["cases"])],
     )  # fmt: skip
 
@@ -172,7 +208,9 @@ def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: R
     """Raises DataError where a name is none."""
     loads = {name for case in found.cases.values() for name in case}
     variants_of_goals = {name for goal in found.goals for name in (goal.variant, goal.against_variant)} - {BEST}
-    shown = [(each.load, each.metric) for each in found.plots] + [(each.load, each.metric) for each in found.goals]
+    aims = [aim for each in found.front.values() for aim in each]
+    everywhere: Sequence[Plot | Goal | Aim] = [*found.plots, *found.goals, *aims]
+    shown = [(each.load, each.metric) for each in everywhere]
     for what, names, allowed in (
         ("variants", set(found.variants), set(known)),
         ("paths", loads, set(asked.paths)),
@@ -180,8 +218,11 @@ def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: R
         ("metrics", {metric for _, metric in shown}, set(METRICS)),
         ("variants of goals", variants_of_goals, set(found.variants)),
         ("cases of goals", {name for goal in found.goals for name in (goal.case, goal.against_case)}, set(found.cases)),
+        ("cases of front", set(found.front), set(found.cases)),
     ):
         if names - allowed:
             raise DataError(f"{path}: {what} {sorted(names - allowed)} are not known. Allowed: {sorted(allowed)}")
+    if found.grid and not found.fresh:
+        raise DataError(f"{path}: a grid needs fresh: true, as only the variant that is asked runs")
     if not found.fresh and {metric for _, metric in shown} & {"peak", "held"}:
         raise DataError(f"{path}: peak and held need fresh: true, as the kernel's peak is that of a whole life")

@@ -23,6 +23,8 @@ from bench.data import Asked, Load
 MOST_PROCESSOR = 0.8
 # So much later than its time a request may begin: more, and the client did not offer what was asked of it.
 MOST_LATE_SECONDS = 0.25
+# An answer that took longer came late.
+SLOW_SECONDS = 0.5
 # A connection that has not answered by then is given up, and counted as failed.
 PATIENCE_SECONDS = 60
 PERCENTILES = (50, 95, 99)
@@ -38,9 +40,10 @@ BODIES = re.compile(r"\((\d+)\) data$", re.MULTILINE)
 class Tally:
     """What one load saw in one measurement. Times are seconds; percentiles and worst are of right answers.
 
-    rate: right answers a second. failed: what went wrong -> how often. late: of the request that began latest after its
-    time (open loop). client: share of a processor that the generator used. command: as it was run, without the values
-    of headers.
+    rate: right answers a second. failed: what went wrong -> how often. settled: when the last request was over that
+    failed or took more than half a second, from the first one on (open loop; 0: none was). late: of the request that
+    began latest after its time (open loop). client: share of a processor that the generator used. command: as it was
+    run, without the values of headers.
     """
 
     command: Sequence[str]
@@ -51,6 +54,7 @@ class Tally:
     p95: float
     p99: float
     worst: float
+    settled: float
     late: float
     client: float
 
@@ -119,14 +123,19 @@ def tally(
     if asked.bytes and bodies and int(bodies[1]) < len(right) * asked.bytes:
         failed["shorter than it should be"] += 1
     late = 0.0
+    settled = float("nan")
     if load.rate and rows:
         began = sorted(int(row[0]) / 1e6 for row in rows)
         late = max(at - began[0] - number / load.rate for number, at in enumerate(began))
+        slow = [
+            (int(row[0]) + int(row[2])) / 1e6 for row in rows if row[1] != "200" or int(row[2]) / 1e6 > SLOW_SECONDS
+        ]
+        settled = max(slow) - began[0] if slow else 0.0
     p50, p95, p99 = (percentile(right, share) if right else float("nan") for share in PERCENTILES)
     worst = right[-1] if right else float("nan")
     # A header may be a key that protects something.
     shown = [f"{word.partition(':')[0]}: …" if word.startswith("--header=") else word for word in words]
-    return Tally(shown, len(right), dict(failed), seconds, p50, p95, p99, worst, late, processor / seconds)
+    return Tally(shown, len(right), dict(failed), seconds, p50, p95, p99, worst, settled, late, processor / seconds)
 
 
 def time_of(load: Load, seconds: float, took: float) -> float:
@@ -147,7 +156,7 @@ def run(
         running: dict[str, Started] = {}
         for name, (asked, load) in loads.items():
             log = Path(folder) / f"{len(running)}.log"
-            words = command(base, asked, release_headers, load, seconds, str(log))
+            words = command(base, asked, release_headers, load, load.seconds or seconds, str(log))
             said = log.with_suffix(".said").open("w")
             running[name] = (words, log, said, time.monotonic(), subprocess.Popen(words, stdout=said, stderr=said))
         found = {}
@@ -161,6 +170,6 @@ def run(
             text = log.read_text(encoding="ascii") if log.exists() else ""
             found[name] = tally(
                 words, text, log.with_suffix(".said").read_text(encoding="utf-8"), asked, load,
-                time_of(load, seconds, took), used.ru_utime + used.ru_stime,
+                time_of(load, load.seconds or seconds, took), used.ru_utime + used.ru_stime,
             )  # fmt: skip
         return found

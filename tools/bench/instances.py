@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -33,12 +33,13 @@ UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_T
 
 @dataclass(frozen=True)
 class Instance:
-    """units: of systemd, whose processor time is the service's."""
+    """units: of systemd, whose processor time is the service's. command: starts one that is not kept running."""
 
     variant: Variant
     host: Host
     base: str
     units: Sequence[str]
+    command: str = ""
 
     def cpu(self) -> float:
         """Seconds of processor that the units have used. Reads control groups of version 2, beside version 1 too."""
@@ -65,10 +66,14 @@ class Instance:
 
     def renew(self, release: Release) -> None:
         """New processes, warm."""
-        self.host.run(f"systemctl restart {self.units[0]}")
-        first = self.base + next(iter(release.paths.values())).path
-        wait_for(lambda: answers(first, release.headers), 120)
+        self.host.run(self.command or f"systemctl restart {self.units[0]}")
+        wait_until_it_answers(self.base, release)
         warm(self, release, rounds=WARMING // 4)
+
+    def rest(self) -> None:
+        """Stop one that is started for each measurement."""
+        if self.command:
+            self.host.run(f"systemctl stop {self.units[0]}", check=False)
 
 
 def peak_and_held(said: str) -> tuple[float, float]:
@@ -113,22 +118,35 @@ def answers(url: str, headers: Mapping[str, str]) -> bool:
         return False
 
 
+def wait_until_it_answers(base: str, release: Release) -> None:
+    wait_for(lambda: answers(base + next(iter(release.paths.values())).path, release.headers), 120)
+
+
 @contextmanager
-def alone(variant: Variant, host: Host, port: int, release: Release) -> Iterator[Instance]:
-    """gunicorn with nothing in front, of the live colour's release. Ends with the block."""
+def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) -> Iterator[Instance]:
+    """gunicorn with nothing in front, of the live colour's release; started `now`, or for each measurement. Ends with
+    the block.
+    """
     unit = unit_of(variant)
-    host.run(alone_command(variant, host.live(), port))
+    command = alone_command(variant, host.live(), port)
     base = f"http://{host.address}:{port}"
     try:
-        wait_for(lambda: answers(base + next(iter(release.paths.values())).path, release.headers), 120)
-        yield Instance(variant, host, base, [unit])
+        if now:
+            host.run(command)
+            wait_until_it_answers(base, release)
+        yield Instance(variant, host, base, [unit], "" if now else command)
     finally:
         host.run(f"systemctl stop {unit}", check=False)
 
 
 @contextmanager
-def running(variants: Sequence[Variant], hosts: Sequence[Host], release: Release) -> Iterator[dict[str, Instance]]:
-    """All variants at once, warmed: who is not asked costs nothing but memory. Raises ValueError: too few hosts."""
+def running(
+    variants: Sequence[Variant], hosts: Sequence[Host], release: Release, later: Collection[str]
+) -> Iterator[dict[str, Instance]]:
+    """All variants at once, warmed: who is not asked costs nothing but memory. Raises ValueError: too few hosts.
+
+    later: the names of those that would cost too much of it: they are started for each measurement.
+    """
     deployed = [variant for variant in variants if variant.inventory is not None]
     if len(hosts) < max(1, len(deployed)):
         raise ValueError(f"{len(deployed)} variants behind admission need as many hosts in plane_api, not {len(hosts)}")
@@ -144,10 +162,13 @@ def running(variants: Sequence[Variant], hosts: Sequence[Host], release: Release
     seed(hosts[0])
     with ExitStack() as stack:
         for number, variant in enumerate(variant for variant in variants if variant.direct is not None):
-            print(f"starting {variant.title} on {hosts[0].name}", flush=True)
-            found[variant.name] = stack.enter_context(alone(variant, hosts[0], FIRST_PORT + number, release))
+            now = variant.name not in later
+            if now:
+                print(f"starting {variant.title} on {hosts[0].name}", flush=True)
+            found[variant.name] = stack.enter_context(alone(variant, hosts[0], FIRST_PORT + number, release, now))
         for instance in found.values():
-            warm(instance, release)
+            if not instance.command:
+                warm(instance, release)
         yield found
 
 

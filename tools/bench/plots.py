@@ -18,7 +18,35 @@ WIDTH = 0.8
 def write(folder: Path) -> None:
     """A picture for each entry of plots.json: file, title, unit, scale, cases, and values by series and case."""
     for plot in json.loads((folder / "plots.json").read_text(encoding="utf-8")):
-        drawn(plot).savefig(folder / plot["file"], dpi=120)
+        draw = mapped if plot["grid"] else drawn
+        draw(plot).savefig(folder / plot["file"], dpi=120)
+
+
+def mapped(plot: Mapping[str, Any]) -> Any:
+    """By case a map of workers and threads, with each median in its cell; empty where there is none."""
+    from matplotlib.figure import Figure
+
+    workers, threads = plot["grid"]
+    cases: Sequence[str] = plot["cases"]
+    figure = Figure(figsize=(4.2 * len(cases) + 1, 4.2), layout="constrained")
+    for place, case in enumerate(cases):
+        axes = figure.add_subplot(1, len(cases), place + 1)
+        flat = [values[place][0] if values[place] else float("nan") for values in plot["series"].values()]
+        rows = [flat[number : number + len(threads)] for number in range(0, len(flat), len(threads))]
+        shown = axes.imshow(rows, cmap="YlOrRd", aspect="auto", origin="lower")
+        there = sorted(value for value in flat if value == value)
+        for number, value in enumerate(flat):
+            if value == value:
+                # Dark cells have light figures.
+                dark = value > (there[0] + 2 * there[-1]) / 3
+                row, column = divmod(number, len(threads))
+                axes.text(column, row, said(value), ha="center", va="center", color="white" if dark else "black")
+        axes.set_xticks(range(len(threads)), threads)
+        axes.set_yticks(range(len(workers)), workers)
+        axes.set(title=case, xlabel="threads of each worker", ylabel="workers")
+        figure.colorbar(shown, ax=axes, label=plot["unit"] if place == len(cases) - 1 else "")
+    figure.suptitle(plot["title"])
+    return figure
 
 
 def drawn(plot: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from bench.compare import Measurement, Row, Spread, Verdict, failures, refuse
+from bench.compare import Measurement, Row, Spread, Verdict, failures, front, refuse
 from bench.data import Experiment, Variant
 
 COLUMNS = {
@@ -17,6 +17,7 @@ COLUMNS = {
     "p95": "p95, ms",
     "p99": "p99, ms",
     "worst": "worst, ms",
+    "settled": "last one late, s",
     "rate": "answers a second",
     "cpu": "processor, ms each",
     "peak": "memory, most, MB",
@@ -69,6 +70,14 @@ def sentence(verdict: Verdict, variants: Mapping[str, Variant]) -> str:
     )
 
 
+def on_front(part: Part, case: str, variants: Mapping[str, Variant]) -> str:
+    """Which of a grid's variants are worth their memory."""
+    aims = part.experiment.front[case]
+    names = [variants[name].title for name in front(aims, case, part.rows)]
+    by = ", ".join(f"{COLUMNS[aim.metric]} ({aim.load})" for aim in aims)
+    return f"{case}: nothing of the grid beats {', '.join(names) or 'what could not be said'} in all of {by}"
+
+
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 PAGES = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
 
@@ -90,8 +99,7 @@ def page(
     """The report as HTML. Raises compare.RefusedError where it would say what it may not."""
     text = PAGES.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         parts=parts, variants=variants, machines=machines, when=when, columns=COLUMNS, commands=commands(parts),
-        first=variants[parts[0].experiment.variants[0]].title, figure=figure, ratio=ratio, sentence=sentence,
-        failures=failures,
+        figure=figure, ratio=ratio, sentence=sentence, on_front=on_front, failures=failures,
     )  # fmt: skip
     for part in parts:
         refuse(part.rows, part.found, text)
