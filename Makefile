@@ -116,12 +116,14 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
-lab-up: setup ## Start the lab's hosts (idempotent)
-	@python lab/lab.py up
+in_inventory = $(if $(INVENTORY),--inventory $(INVENTORY))
+
+lab-up: setup ## Start the lab's hosts (idempotent); those of another inventory: INVENTORY=folder
+	@python lab/lab.py up $(in_inventory)
 
 lab-down: ## Remove the lab's hosts and network
 	@tools/setup.sh venv
-	@python lab/lab.py down
+	@python lab/lab.py down $(in_inventory)
 
 # Tests that break hosts have hosts of their own, which are gone after the last of them unless a test failed.
 with_hosts_to_break = export ANSIBLE_INVENTORY=tests/mutation/inventory; { \

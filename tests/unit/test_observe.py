@@ -319,6 +319,15 @@ def test_a_worker_that_serves_others_now_and_then_is_counted_too(monkeypatch: py
     assert next(samples) < 100
 
 
+def test_what_a_worker_runs_is_believed_once_more_to_run_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread may start late, or not before a further request comes."""
+    seen = iter([saturation.Counts(7, 9), saturation.Counts(8, 13), saturation.Counts(8, 17)])
+    monkeypatch.setattr(saturation, "_settle", lambda *_: {1: next(seen)})
+    monkeypatch.setattr(saturation.Probe, "hold", lambda *_: None)
+    counts = saturation._fill(saturation.Probe("", b""), [1], 400, time.monotonic() + 60, 1)
+    assert counts[1] == saturation.Counts(8, 17)
+
+
 def test_filling_it_proves_what_each_worker_runs_at_once(
     gunicorn: Callable[..., Any], wait_for: Callable[..., None]
 ) -> None:

@@ -25,9 +25,10 @@ READS = {"x86_64": {0, 45, 47}, "aarch64": {63, 207, 212}}
 HELD = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nX-Held: "
 RELEASE = b"released\r\n\r\n"
 # How long the probe may take, and how long it waits each time for workers that have something to do: those that serve
-# others too never rest. Without other traffic they do, however long they wait for a processor on a busy host.
+# others too never rest. Without other traffic they do, however long they wait for a processor on a busy host, and are
+# not judged before.
 LIMIT_SECONDS, RESTLESS_SECONDS = 10.0, 1.0
-ALONE_LIMIT_SECONDS, ALONE_RESTLESS_SECONDS = 30.0, 5.0
+ALONE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def reading_descriptor(text: str, reads: set[int]) -> int | None:
 class Counts:
     """Of one worker: connections that it accepted, and of these the ones that a thread reads from.
 
-    restless: a thread runs, or waits for a processor, so the counts may still change. It is not compared.
+    restless: a thread runs, or waits for a processor or a disk, so the counts may still change. It is not compared.
     """
 
     running: int = 0
@@ -75,11 +76,13 @@ def count(pid: int, path: str) -> Counts:
     connections = procfs.unix_connections(path)
     accepted = {descriptor for inode, descriptor in procfs.socket_inodes(pid).items() if inode in connections}
     reads = READS.get(platform.machine(), READS["x86_64"])
-    calls = [procfs.read(procfs.PROC / str(pid) / "task" / str(thread) / "syscall") for thread in procfs.threads(pid)]
+    tasks = [procfs.PROC / str(pid) / "task" / str(thread) for thread in procfs.threads(pid)]
+    calls = [procfs.read(task / "syscall") for task in tasks]
     return Counts(
         running=sum(reading_descriptor(text, reads) in accepted for text in calls),
         accepted=len(accepted),
-        restless=any(text.startswith("running") for text in calls),
+        restless=any(text.startswith("running") for text in calls)
+        or any(procfs.read(task / "stat").rpartition(")")[2].startswith(" D") for task in tasks),
     )
 
 
@@ -132,13 +135,14 @@ def saturate(
     Holds `most` requests at the most. alone: it serves nobody else; then the probe may take longer.
     """
     began = time.monotonic()
-    deadline = began + (ALONE_LIMIT_SECONDS if alone else LIMIT_SECONDS)
-    restless_seconds = ALONE_RESTLESS_SECONDS if alone else RESTLESS_SECONDS
+    deadline = began + (ALONE_SECONDS if alone else LIMIT_SECONDS)
+    restless_seconds = ALONE_SECONDS if alone else RESTLESS_SECONDS
     unfinished = HELD.format(path=http_path, host=host).encode()
     try:
         with Probe(path, unfinished) as probe:
             counts = _fill(probe, workers, most, deadline, restless_seconds)
-            late = not all(map(_is_full, counts.values())) and time.monotonic() > deadline - 2
+            full_at_rest = all(_is_full(found) and not (alone and found.restless) for found in counts.values())
+            late = not full_at_rest and time.monotonic() > deadline - 2
             per_worker = {pid: found.running for pid, found in counts.items()}
             full = bool(workers) and all(running >= 1 for running in per_worker.values())
             waited, further = _offer(path, unfinished + RELEASE, wait=0.25)
@@ -176,14 +180,18 @@ def _is_full(found: Counts) -> bool:
 def _fill(
     probe: Probe, workers: Sequence[int], most: int, deadline: float, restless_seconds: float
 ) -> dict[int, Counts]:
-    """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted."""
+    """Hold more and more until each worker has accepted what it does not run, or nothing more is accepted.
+
+    What a worker runs is believed once it was the same with still more to run: a thread may be late.
+    """
     counts = dict.fromkeys(workers, Counts())
     idle_rounds = 0
     while time.monotonic() < deadline - 2 and len(probe.connections) < most:
         probe.hold(min(4 * max(len(workers), 1), most - len(probe.connections)))
         before = counts
         counts = _settle(probe.path, workers, deadline, restless_seconds)
-        if all(map(_is_full, counts.values())):
+        same = all(found.running == before[pid].running for pid, found in counts.items())
+        if same and all(map(_is_full, counts.values())):
             break
         # A worker without any bound accepts everything and runs none of it in a thread.
         if len(probe.connections) >= 24 and not any(found.running for found in counts.values()):
@@ -202,8 +210,8 @@ def _settle(path: str, workers: Sequence[int], deadline: float, restless_seconds
     """
     last: dict[int, Counts] = {}
     same = 0
-    patience = min(time.monotonic() + restless_seconds, deadline - 1)
-    while time.monotonic() < deadline - 1:
+    patience = time.monotonic() + restless_seconds
+    while time.monotonic() < deadline - 2:
         counts = {pid: count(pid, path) for pid in workers}
         restless = any(found.restless for found in counts.values()) and time.monotonic() < patience
         same = same + 1 if counts == last and not restless else 0
