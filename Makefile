@@ -235,7 +235,7 @@ lock: setup ## Write the hash-locked requirements again from the .in files
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/plots.txt requirements/plots.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/load.txt requirements/load.in
 	pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file requirements/docs.txt requirements/docs.in
-	cd lab/application/requirements && for set in pins newest; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
+	cd lab/application/requirements && for set in pins newest peers; do pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --output-file $$set.txt $$set.in; done
 
 clean: ## Remove the lab, its images, the virtual environment and everything built
 	@if [ -x .venv/bin/python ]; then .venv/bin/python lab/lab.py clean; fi

@@ -287,7 +287,7 @@ def ensure_key() -> None:
 
 
 def ensure_wheelhouse() -> None:
-    """Download the wheels of both requirement sets once; hosts install from this folder and reach no index."""
+    """Download the wheels of all requirement sets once; hosts install from this folder and reach no index."""
     sets = sorted((ROOT / "lab" / "application" / "requirements").glob("*.txt"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sets)).hexdigest()
     marker = WHEELHOUSE / ".complete"

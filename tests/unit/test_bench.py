@@ -47,8 +47,8 @@ from entrypoint_process import SYSTEM_PATH, executable, render
 SMALL = Asked("/small", 0)
 CLOSED, OPEN = Load(0, 4), Load(20, 0)
 KNOWN = {
-    "before": Variant("before", "as before", {"GUNICORN_WORKER_CLASS": "uvicorn"}, None),
-    "after": Variant("after", "as after", None, {"plane_api_worker_class": "gthread"}),
+    "before": Variant("before", "as before", {"GUNICORN_WORKER_CLASS": "uvicorn"}),
+    "after": Variant("after", "as after", inventory={"plane_api_worker_class": "gthread"}),
 }
 RELEASE = Release({}, {"small": SMALL, "heavy": Asked("/heavy", 5)})
 ASKED = Experiment(
@@ -98,7 +98,7 @@ def test_all_experiments_take_less_than_an_hour_and_quick_less_than_five_minutes
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"variants": ["uvicorn", "gevent"]}, "gevent"),
+        ({"variants": ["uvicorn", "eventlet"]}, "eventlet"),
         ({"cases": {"idle": {"tiny": {"rate": 20}}}}, "tiny"),
         ({"cases": {"idle": {"small": {"rate": 20, "clients": 1}}}}, "Allowed"),
         ({"cases": {"idle": {"small": {"rate": 30}}}}, "divides 1000"),
@@ -346,6 +346,15 @@ def test_gunicorn_alone_is_called_as_the_proposal_says(tmp_path: Path, name: str
     done = subprocess.run(words, env=colour, cwd=tmp_path, capture_output=True, text=True, check=False)
     always = "--workers 2 --bind 0.0.0.0:8101 --max-requests 0 --max-requests-jitter 1000 --access-logfile -"
     assert done.stdout.split() == f"{always} {expected}".split(), done.stderr
+
+
+def test_another_server_is_started_by_the_releases_python() -> None:
+    words = shlex.split(alone_command(variants()["granian-wsgi"], "blue", 8105))
+    place = words.index("/etc/plane-api/blue/release/venv/bin/python")
+    assert words[place - 1] == "PYTHONPATH=/srv/plane-bench-peers"
+    assert words[place + 1 : place + 4] == ["-m", "granian", "plane.wsgi:application"]
+    assert words[-2:] == ["--port", "8105"]
+    assert "--property=MemoryMax=2G" in words
 
 
 def test_gunicorn_alone_has_the_tiers_limits() -> None:

@@ -22,12 +22,15 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Variant:
-    """direct: variables of the entrypoint; inventory: variables of the inventory. One of them is None."""
+    """direct: variables of the entrypoint; inventory: variables of the inventory; python: arguments of the release's
+    Python, in which {port} stands for the port. Two of them are None.
+    """
 
     name: str
     title: str
-    direct: Mapping[str, str] | None
-    inventory: Mapping[str, Any] | None
+    direct: Mapping[str, str] | None = None
+    inventory: Mapping[str, Any] | None = None
+    python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Experiment:
 
 def of_grid(workers: int, threads: int) -> Variant:
     variables = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": str(workers), "GUNICORN_THREADS": str(threads)}
-    return Variant(f"gthread-{workers}x{threads}", f"gthread {workers}×{threads}", variables, None)
+    return Variant(f"gthread-{workers}x{threads}", f"gthread {workers}×{threads}", variables)
 
 
 def variants_of(grid: tuple[Sequence[int], Sequence[int]] | None) -> dict[str, Variant]:
@@ -135,11 +138,13 @@ def load(path: Path) -> dict[str, Any]:
 def variants(path: Path = HERE / "variants.yml") -> dict[str, Variant]:
     found = {}
     for name, said in load(path).items():
-        direct, inventory = said.get("direct"), said.get("inventory")
-        if (direct is None) == (inventory is None) or set(said) - {"title", "direct", "inventory"}:
-            raise DataError(f"{path}: {name} has {sorted(said)}. Allowed: title, and one of direct and inventory")
+        direct = said.get("direct")
+        if len(said) != 2 or not set(said) - {"title"} <= {"direct", "inventory", "python"}:
+            raise DataError(
+                f"{path}: {name} has {sorted(said)}. Allowed: title, and one of direct, inventory and python"
+            )
         words = None if direct is None else {key: str(value) for key, value in direct.items()}
-        found[name] = Variant(name, str(said["title"]), words, inventory)
+        found[name] = Variant(name, str(said["title"]), words, said.get("inventory"), said.get("python"))
     return found
 
 

@@ -28,6 +28,9 @@ ALONE = {
     "GUNICORN_MAX_REQUESTS": "0",
     "PLANE_PRESTART": "skip",
 }
+# Other servers' packages, on the host that runs them.
+PEERS = "/srv/plane-bench-peers"
+REQUIREMENTS = ROOT / "lab" / "application" / "requirements" / "peers.txt"
 UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_TIMEOUT", "MALLOC_MMAP_THRESHOLD_")
 
 
@@ -90,18 +93,23 @@ def limits(tier: str = "low") -> list[str]:
 
 
 def alone_command(variant: Variant, colour: str, port: int) -> str:
-    """The shell command that starts gunicorn alone, of a colour's release and environment."""
+    """The shell command that starts gunicorn, or another server, alone, of a colour's release and environment."""
     etc = f"/etc/{SERVICE}/{colour}"
     properties = [
         f"User={SERVICE}", "Group=plane", f"EnvironmentFile={etc}/environment", f"WorkingDirectory={etc}/release/code",
         *limits(), "OOMPolicy=continue",
     ]  # fmt: skip
     variables = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
+    start = [f"{etc}/entrypoint.sh"]
+    if variant.python:
+        # PYTHONPATH holds its packages, and no more: the release's own are those of its Python.
+        variables = {"PYTHONPATH": PEERS}
+        start = [f"{etc}/release/venv/bin/python", *variant.python.format(port=port).split()]
     words = ["systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet"]
     words += [f"--property={each}" for each in properties]
     words += ["/usr/bin/env", *(f"--unset={name}" for name in UNSET)]
     words += [f"{name}={value}" for name, value in variables.items()]
-    return shlex.join([*words, f"{etc}/entrypoint.sh"])
+    return shlex.join([*words, *start])
 
 
 def unit_of(variant: Variant) -> str:
@@ -140,6 +148,21 @@ def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) 
 
 
 @contextmanager
+def peers(host: Host) -> Iterator[None]:
+    """What other servers need beside the release, until the block ends: of the lab's wheels, or an index."""
+    python = f"/etc/{SERVICE}/{host.live()}/release/venv/bin/python"
+    host.run(
+        f"{python} -m pip install --quiet --disable-pip-version-check --target {PEERS} --requirement /dev/stdin "
+        "$(test -d /opt/wheelhouse && echo --no-index --find-links=/opt/wheelhouse)",
+        stdin=REQUIREMENTS.read_text(encoding="utf-8"),
+    )
+    try:
+        yield
+    finally:
+        host.run(f"rm -rf {PEERS}")
+
+
+@contextmanager
 def running(
     variants: Sequence[Variant], hosts: Sequence[Host], release: Release, later: Collection[str]
 ) -> Iterator[dict[str, Instance]]:
@@ -161,7 +184,9 @@ def running(
         succeeded(site(hosts[0].name, plane_release_migrate=True))
     seed(hosts[0])
     with ExitStack() as stack:
-        for number, variant in enumerate(variant for variant in variants if variant.direct is not None):
+        if any(variant.python for variant in variants):
+            stack.enter_context(peers(hosts[0]))
+        for number, variant in enumerate(variant for variant in variants if variant.inventory is None):
             now = variant.name not in later
             if now:
                 print(f"starting {variant.title} on {hosts[0].name}", flush=True)
