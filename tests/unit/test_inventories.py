@@ -37,7 +37,7 @@ def check_playbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first step of site.yml, alone: it touches no host."""
     path = tmp_path_factory.mktemp("plays") / "check.yml"
     play = {
-        "hosts": "plane_api:plane_graphql",
+        "hosts": "plane_api:plane_graphql:plane_proxy",
         "gather_facts": False,
         "vars_files": [str(ROOT / "ansible/vars/tiers.yml")],
         "tasks": [{"name": "Refuse settings that cannot be right", "validate_settings": None}],
@@ -46,8 +46,9 @@ def check_playbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def check(playbook: Path, limit: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-    return ansible("ansible-playbook", str(playbook), "-l", limit, "-e", json.dumps({**SECRETS, **variables}))
+def check(playbook: Path, limit: str, *words: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    extra = json.dumps({**SECRETS, **variables})
+    return ansible("ansible-playbook", str(playbook), "-l", limit, "-e", extra, *words)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -69,6 +70,13 @@ def test_every_environment_passes_the_settings_check(environment: str, check_pla
         check_playbook, environment, **({} if environment == "staging" else {"plane_release_version": "v1.2.3"})
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("inventory", ["tests/proxy/inventory", "molecule/swarm/inventory"])
+def test_a_host_in_a_group_that_environments_leave_empty_has_its_settings(inventory: str, check_playbook: Path) -> None:
+    done = check(check_playbook, "plane_proxy", "--inventory", str(ROOT / inventory))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "ok=1" in done.stdout
 
 
 @pytest.fixture(scope="module")
