@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,21 +95,12 @@ def examine(
     service = str(desired["service"])
     if colour is None:
         lock.wait_for_rotation()
-    live = colours.live_colour(service)
-    examined = colour or live
-    state = State(
-        service=service,
-        live=live,
-        idle=colours.other(live) if live else colours.BLUE,
-        desired=dict(desired),
-        installed=Path(f"/etc/systemd/system/{service}@.service").exists(),
-    )
+    state = begin(desired, Path(f"/etc/systemd/system/{service}@.service"))
+    examined = colour or state.live
     state.idle_is_running = _state_of(colours.unit_of(service, state.idle)) not in ("inactive", "failed", "unknown")
     mismatches: list[Mismatch] = []
     if examined is None:
-        mismatches.append(
-            Mismatch("live colour", "blue or green", None, f"{service} has no live colour yet: {compare.DEPLOY}")
-        )
+        mismatches.append(no_live_colour(service))
     else:
         observation = _observe(desired, examined, wait_seconds)
         mismatches += _compare_instance(desired, observation, examined, state, saturate, alone=colour is not None)
@@ -128,15 +119,7 @@ def examine(
                 "run site.yml",
             )
         )
-    state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
-    state.match = not mismatches
-    changes = preflight and not state.match
-    # A host that was deployed by an older version has no sizing in what it was deployed as.
-    if changes or desired.get("sizing", {}).get("accepted"):
-        verdict = fit_of(desired, state)
-        state.accepted, state.warned = verdict.accepted, verdict.warned
-        if changes:
-            state.refusals = verdict.refused
+    conclude(state, desired, mismatches, preflight)
     if preflight:
         state.refusals += refusals(desired, state)
         _compare_shared(desired, state)
@@ -144,6 +127,37 @@ def examine(
         state.journal = _journal_since_written(service, journal_of)
     state.seconds = round(time.monotonic() - began, 2)
     return state
+
+
+def begin(desired: Mapping[str, Any], installed: Path) -> State:
+    """What is known before anything is examined. installed: a file that is there once a run has been here."""
+    service = str(desired["service"])
+    live = colours.live_colour(service)
+    return State(
+        service=service,
+        live=live,
+        idle=colours.other(live) if live else colours.BLUE,
+        desired=dict(desired),
+        installed=installed.exists(),
+    )
+
+
+def no_live_colour(service: str) -> Mismatch:
+    return Mismatch("live colour", "blue or green", None, f"{service} has no live colour yet: {compare.DEPLOY}")
+
+
+def conclude(state: State, desired: Mapping[str, Any], mismatches: Sequence[Mismatch], preflight: bool) -> bool:
+    """Keep what was found, and whether the service fits; the answer: whether preflight found something to change."""
+    state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
+    state.match = not mismatches
+    changes = preflight and not state.match
+    # A host that was deployed by an older version has no sizing in what it was deployed as.
+    if changes or desired.get("sizing", {}).get("accepted"):
+        verdict = _fit(desired, state)
+        state.accepted, state.warned = verdict.accepted, verdict.warned
+        if changes:
+            state.refusals = verdict.refused
+    return changes
 
 
 def _compare_shared(desired: Mapping[str, Any], state: State) -> None:
@@ -686,7 +700,7 @@ def _routing_refusals(
     return [f"{said}. {split}" for _, said in _under_wsgi(installation, desired, answers)]
 
 
-def fit_of(desired: Mapping[str, Any], state: State) -> fit.Verdict:
+def _fit(desired: Mapping[str, Any], state: State) -> fit.Verdict:
     """Whether the service fits this host and its limit: workers as measured here, where there are any."""
     workers = [worker["pss"] for worker in state.observed.get("workers_seen", [])]
     risks = fit.memory_risks(desired, fit.costs_of(desired, workers))

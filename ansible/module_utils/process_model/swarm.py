@@ -37,13 +37,15 @@ from .containers import DockerError, Installation, docker
 from .state import (
     WORKERS_SECONDS,
     State,
+    begin,
     compare_answer,
     compare_saturation,
+    conclude,
     digests,
-    fit_of,
     identity,
     installation_refusals,
     is_address_of_this_host,
+    no_live_colour,
 )
 from .switch import Switched, SwitchError, keep_proof
 
@@ -318,15 +320,8 @@ def examine(
     began = time.monotonic()
     service = str(desired["service"])
     stack = Stack(**desired["stack"])
-    live = colours.live_colour(service)
-    examined = colour or live
-    state = State(
-        service=service,
-        live=live,
-        idle=colours.other(live) if live else colours.BLUE,
-        desired=dict(desired),
-        installed=(colours.ADMISSION_DIRECTORY / "haproxy.cfg").exists(),
-    )
+    state = begin(desired, colours.ADMISSION_DIRECTORY / "haproxy.cfg")
+    examined = colour or state.live
     mismatches: list[Mismatch] = []
     try:
         manages = is_manager()
@@ -334,9 +329,7 @@ def examine(
         told = find_service(idle) if manages else None
         state.idle_is_running = bool(tasks_here(idle) or (told and told.replicas))
         if examined is None:
-            mismatches.append(
-                Mismatch("live colour", "blue or green", None, f"{service} has no live colour yet: {compare.DEPLOY}")
-            )
+            mismatches.append(no_live_colour(service))
         else:
             mismatches += _compare_tasks(
                 desired, stack, examined, state, saturate, wait_seconds, alone=colour is not None
@@ -348,15 +341,9 @@ def examine(
     except DockerError as error:
         mismatches.append(Mismatch("swarm", "answers", None, f"{error}"))
         manages = False
-    state.mismatches = [mismatch.to_dict() for mismatch in mismatches]
-    state.match = not mismatches
-    changes = preflight and not state.match
-    if changes or desired["sizing"]["accepted"]:
-        verdict = fit_of(desired, state)
-        state.accepted, state.warned = verdict.accepted, verdict.warned
-        if changes:
-            state.refusals = verdict.refused + refusals(desired)
-            state.warned += warnings_of(stack) if manages else []
+    if conclude(state, desired, mismatches, preflight):
+        state.refusals += refusals(desired)
+        state.warned += warnings_of(stack) if manages else []
     if preflight:
         _compare_shared(desired, state)
     if journal_of:
