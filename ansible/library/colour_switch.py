@@ -85,15 +85,7 @@ def main() -> None:
         )
     except SwitchError as error:
         module.fail_json(msg=str(error))
-    cut = f"; {done.cut_said}" if done.cut_said else ""
-    module.exit_json(
-        changed=True,
-        switch=done.to_dict(),
-        message=(
-            f"{service}: {done.former or 'nothing'} -> {done.live}, traffic moved in {done.switch_seconds:.1f} s, "
-            f"drained in {done.drain_seconds:.1f} s, stopped in {done.stop_seconds:.1f} s{cut}"
-        ),
-    )
+    module.exit_json(changed=True, switch=done.to_dict(), message=done.sentence(service))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ message:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.process_model import colours
 from ansible.module_utils.process_model.swarm import Stack, switch
-from ansible.module_utils.process_model.switch import SwitchError, cut_said
+from ansible.module_utils.process_model.switch import SwitchError
 
 
 def main() -> None:
@@ -77,14 +77,7 @@ def main() -> None:
         done = switch(service, colour, Stack(**given["stack"]), given["drain_seconds"], given["proof"])
     except SwitchError as error:
         module.fail_json(msg=str(error))
-    cut = f"; {cut_said(done.cut)}" if done.cut else ""
-    module.exit_json(
-        changed=True,
-        message=(
-            f"{service}: {done.former or 'nothing'} -> {done.live}, traffic moved in {done.switch_seconds:.1f} s, "
-            f"drained in {done.drain_seconds:.1f} s{cut}"
-        ),
-    )
+    module.exit_json(changed=True, message=done.sentence(service))
 
 
 if __name__ == "__main__":

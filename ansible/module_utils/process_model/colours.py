@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,15 +154,20 @@ def held_by(service: str) -> dict[str, int]:
     }
 
 
-def wait_until_drained(service: str, colour: str, limit_seconds: float, poll_seconds: float = 0.02) -> Drained:
+def wait_until_drained(service: str, colour: str, limit_seconds: float) -> Drained:
     """Wait until no connection to the colour's socket is left, `limit_seconds` at the most.
 
     Counts what the kernel says (/proc/net/unix): HAProxy opens one connection for each request, so the number of
     connections is the number of requests that the colour still holds.
     """
+    return drain(lambda: procfs.count_unix_connections(socket_of(service, colour)), limit_seconds)
+
+
+def drain(count: Callable[[], int], limit_seconds: float, poll_seconds: float = 0.02) -> Drained:
+    """Wait until what is counted is over, `limit_seconds` at the most."""
     began = time.monotonic()
     while True:
-        held = procfs.count_unix_connections(socket_of(service, colour))
+        held = count()
         waited = time.monotonic() - began
         if held == 0 or waited > limit_seconds:
             return Drained(seconds=round(waited, 3), cut=held)

@@ -743,14 +743,14 @@ def switch(service: str, colour: str, stack: Stack, drain_seconds: float, proof:
         raise SwitchError(f"the switch to {colour} was taken back: {error}") from error
     switched = time.monotonic()
     keep_proof(service, colour, proof)
-    cut = wait_until_drained(service, colours.other(colour), drain_seconds)
+    drained = colours.drain(lambda: held_here(service, colours.other(colour)), drain_seconds)
     return Switched(
         former=former,
         live=colour,
         switch_seconds=round(switched - began, 3),
-        drain_seconds=round(time.monotonic() - switched, 3),
-        stop_seconds=0.0,
-        cut=cut,
+        drain_seconds=drained.seconds,
+        stop_seconds=None,
+        cut=drained.cut,
     )
 
 
@@ -759,12 +759,7 @@ def live_folder_of(service: str) -> Path:
     return Path(f"/run/{service}/live")
 
 
-def wait_until_drained(service: str, colour: str, limit_seconds: float) -> int:
-    """Wait until no request is held by a task of the colour on this node; how many were left at the limit."""
-    deadline = time.monotonic() + limit_seconds
-    while True:
-        sockets = list(Path(f"/run/{service}/{colour}").glob("*.sock"))
-        held = sum(procfs.count_unix_connections(str(path)) for path in sockets)
-        if held == 0 or time.monotonic() > deadline:
-            return held
-        time.sleep(0.05)
+def held_here(service: str, colour: str) -> int:
+    """Requests that tasks of the colour hold on this node."""
+    sockets = list(Path(f"/run/{service}/{colour}").glob("*.sock"))
+    return sum(procfs.count_unix_connections(str(path)) for path in sockets)

@@ -27,19 +27,28 @@ def cut_said(cut: int) -> str:
 class Switched:
     """seconds from the first changed file until the new colour had the traffic, and until the old one had stopped.
 
-    cut: requests of the old colour that outlived the grace period and were ended with it.
+    cut: requests of the old colour that outlived the grace period and were ended with it. stop_seconds is None where
+    somebody else stops it.
     """
 
     former: str | None
     live: str
     switch_seconds: float
     drain_seconds: float
-    stop_seconds: float
+    stop_seconds: float | None
     cut: int
 
     @property
     def cut_said(self) -> str:
         return cut_said(self.cut)
+
+    def sentence(self, service: str) -> str:
+        stopped = "" if self.stop_seconds is None else f", stopped in {self.stop_seconds:.1f} s"
+        cut = f"; {self.cut_said}" if self.cut_said else ""
+        return (
+            f"{service}: {self.former or 'nothing'} -> {self.live}, traffic moved in {self.switch_seconds:.1f} s, "
+            f"drained in {self.drain_seconds:.1f} s{stopped}{cut}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
