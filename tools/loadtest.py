@@ -8,7 +8,8 @@ They read, write and read back, open pages (alone and many at once) and ask Grap
 --side-by-side runs the first REST host under gthread and the second under uvicorn, and asks one after the other in
 turns, so that both meet the same machine. Another environment than staging needs --production. Writes
 build/reports/loadtest-<environment>.html and .json; exit status 1 where a threshold of the inventory
-(plane_release_load_thresholds) is missed or an answer was wrong.
+(plane_release_load_thresholds) is missed or an answer was wrong. Before any load, each path is asked for once; where
+one is not there, nothing is measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import random
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -193,6 +196,29 @@ def doors(environment: environments.Environment, service: str, port: str) -> dic
     return {host: f"http://{environment.addresses[host]}:{number}" for host in environment.services.get(service, [])}
 
 
+def missing(mix: Mapping[str, Any], rest: Mapping[str, str]) -> list[str]:
+    """What each front door answers where it does not have what the mix asks for: a line for each path.
+
+    A load would measure how fast errors are. A path that is only written to is not asked.
+    """
+    paths = {
+        request["path"] for request in [*mix["mix"], mix["burst"]["request"]] if request.get("method", "GET") == "GET"
+    }
+    found = []
+    for host, base in rest.items():
+        for path in sorted(paths):
+            request = urllib.request.Request(base + path, headers=dict(mix["headers"]))
+            try:
+                with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                    response.read()
+            except urllib.error.HTTPError as error:
+                if error.code < 500:  # the server's own errors are what a load test is for
+                    found.append(f"{host}: {path} is answered by status {error.code}")
+            except OSError as error:
+                found.append(f"{host}: {path} is not answered: {error}")
+    return found
+
+
 def converge(host: str, environment: environments.Environment, worker_class: str | None) -> None:
     """The host under a worker class, or as the inventory says."""
     extra = [] if worker_class is None else ["-e", json.dumps({"plane_api_worker_class": worker_class})]
@@ -229,6 +255,12 @@ def main() -> None:
     )
     if given.side_by_side and len(rest) < len(load_page.CLASSES):
         sys.exit("loadtest: --side-by-side needs two hosts of plane-api")
+    if absent := missing(mix, rest):
+        sys.exit("\n".join([
+            "loadtest: nothing was measured, as what the mix asks for is not there",
+            *absent,
+            f"Change {given.mix}, or make the data; the lab's: ansible-playbook lab/seed.yml -l {environment.name}",
+        ]))  # fmt: skip
     answers: list[Answer] = []
     servers: dict[str, set[str]] = {}
     began = time.monotonic()

@@ -50,7 +50,7 @@ def test_a_threshold_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 PAGE = bytes(range(256)) * 20
-MIX = {
+MIX: dict[str, Any] = {
     "seed": 1, "seconds": 4, "users": 4, "ramp": 20, "think_seconds": [0.02, 0.05], "headers": {},
     "mix": [
         {"name": "me", "weight": 1, "path": "/me/"},
@@ -89,6 +89,8 @@ def service(fault: str) -> Iterator[tuple[str, int]]:
             if self.path == "/page/":
                 body = PAGE[:-1] if self.faulty("truncated") else PAGE
                 return self.answer(PAGE[::-1] if self.faulty("mixed up") else body)
+            if self.path == "/gone/":
+                return self.answer(b"{}", 404)
             if self.path.startswith("/issues/"):
                 return self.answer(json.dumps(stored[self.path.split("/")[2]]).encode())
             return self.answer(b"{}")
@@ -112,6 +114,31 @@ def service(fault: str) -> Iterator[tuple[str, int]]:
         server.server_close()
 
 
+def run_against(address: str, port: int, mix: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+    variables = folder / "group_vars" / "staging"
+    variables.mkdir(parents=True)
+    settings = {
+        "plane_environment": "staging", "plane_api_port": port, "plane_graphql_port": port,
+        "plane_release_load_thresholds": {"p95": 30, "p99": 30, "page_p95": 30},
+    }  # fmt: skip
+    (variables / "main.yml").write_text(yaml.safe_dump(settings))
+    hosts = {"hosts": {"api1": {"ansible_host": address}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"plane_api": hosts, "plane_graphql": hosts}))
+    (folder / "mix.yml").write_text(yaml.safe_dump(mix))
+    return loadtest("staging", "--inventory", str(folder), "--mix", str(folder / "mix.yml"))
+
+
+def test_what_is_not_there_is_not_loaded(tmp_path: Path) -> None:
+    mix = {**MIX, "mix": [*MIX["mix"], {"name": "gone", "weight": 1, "path": "/gone/"}]}
+    with service("") as (address, port):
+        done = run_against(address, port, mix, tmp_path)
+    assert done.returncode == 1
+    assert "nothing was measured" in done.stderr
+    assert "api1: /gone/ is answered by status 404" in done.stderr
+    assert "/me/" not in done.stderr
+    assert "requests a second" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -124,17 +151,7 @@ def service(fault: str) -> Iterator[tuple[str, int]]:
 )
 def test_every_wrong_answer_fails_the_test(fault: str, said: str, tmp_path: Path) -> None:
     with service(fault) as (address, port):
-        variables = tmp_path / "group_vars" / "staging"
-        variables.mkdir(parents=True)
-        settings = {
-            "plane_environment": "staging", "plane_api_port": port, "plane_graphql_port": port,
-            "plane_release_load_thresholds": {"p95": 30, "p99": 30, "page_p95": 30},
-        }  # fmt: skip
-        (variables / "main.yml").write_text(yaml.safe_dump(settings))
-        hosts = {"hosts": {"api1": {"ansible_host": address}}}
-        (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"plane_api": hosts, "plane_graphql": hosts}))
-        (tmp_path / "mix.yml").write_text(yaml.safe_dump(MIX))
-        done = loadtest("staging", "--inventory", str(tmp_path), "--mix", str(tmp_path / "mix.yml"))
+        done = run_against(address, port, MIX, tmp_path)
     found = json.loads((ROOT / "build/reports/loadtest-staging.json").read_text())
     kinds = found["targets"]["api1"]
     assert set(kinds) >= {"me", "page", "page, burst", "write", "write, read back", "graphql"}, done.stderr

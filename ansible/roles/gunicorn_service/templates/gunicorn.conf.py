@@ -1,0 +1,1 @@
+../../../../files/gunicorn.conf.py
