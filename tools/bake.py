@@ -34,6 +34,7 @@ from observed_history import (
     find_switch,
     plan,
     read_blocks,
+    switched_at,
 )
 from process_model import bake, promotion
 from process_model.report import columns
@@ -68,22 +69,30 @@ def rules_of(environment: environments.Environment) -> bake.Rules:
 
 
 def judge_service(
-    prometheus: Prometheus, environment: environments.Environment, service: str, end: float, seconds: float
+    prometheus: Prometheus,
+    environment: environments.Environment,
+    service: str,
+    switches: Mapping[str, Switch],
+    end: float,
+    seconds: float,
 ) -> Service:
     """Raises PrometheusError."""
-    hosts = environment.services[service]
-    step = max(FINEST, round(block_of(seconds)[0] / 12))
-    switch = find_switch(prometheus, environment.name, service, end, step)
+    hosts, switch, step = environment.services[service], switches[service], step_of(seconds)
     if not switch.running:
         reasons = [f"Prometheus knows nothing of {service} in {environment.name}"]
         return Service(bake.Judgement(bake.INCONCLUSIVE, reasons, []), None, switch, [], [])
-    times = plan(switch, end, seconds, step)
+    times = plan(switched_at(service, switches), end, seconds, step)
     doubts = doubts_about(switch, times, hosts, step)
     covered: Coverage = coverage(prometheus, environment.name, hosts, times)
     before = read_blocks(prometheus, environment.name, service, times.before, times, covered.before)
     after = read_blocks(prometheus, environment.name, service, times.after, times, covered.after)
     judgement = bake.judge(before, after, len(hosts), times.block, rules_of(environment), [*doubts, *covered.doubts])
     return Service(judgement, times, switch, before, after)
+
+
+def step_of(seconds: float) -> float:
+    """To how many seconds the time of a switch is looked for."""
+    return max(FINEST, round(block_of(seconds)[0] / 12))
 
 
 def identity_doubts(identity: Mapping[str, Any], switches: Mapping[str, Switch], hosts: Mapping[str, list[str]],
@@ -221,9 +230,12 @@ def main() -> None:
         prometheus = Prometheus(environments.prometheus_of(environment, given.prometheus))
         end = given.until.timestamp() if given.until else time.time()
         chosen = [name for name in environment.services if not given.service or name in given.service]
-        services = {
-            name: judge_service(prometheus, environment, name, end, hours * 3600) for name in chosen
-        }  # fmt: skip
+        seconds = hours * 3600
+        switches = {
+            name: find_switch(prometheus, environment.name, name, end, step_of(seconds))
+            for name in environment.services
+        }
+        services = {name: judge_service(prometheus, environment, name, switches, end, seconds) for name in chosen}
     except PrometheusError as error:
         # Nobody saw anything: that is no failure of what runs, and never a pass.
         print(f"bake: inconclusive: {error}")
@@ -232,9 +244,9 @@ def main() -> None:
         sys.exit(f"bake: {error}")
     verdict = bake.overall({name: service.judgement for name, service in services.items()})
     identity, fingerprints, doubts = verified(given.verified, environment.name)
-    switches = {name: service.switch for name, service in services.items()}
     if not doubts:
-        doubts = identity_doubts(identity, switches, environment.services, fingerprints)
+        judged = {name: switches[name] for name in chosen}
+        doubts = identity_doubts(identity, judged, environment.services, fingerprints)
     if doubts and verdict.verdict != bake.FAIL:
         verdict = bake.Judgement(bake.INCONCLUSIVE, [*doubts, *verdict.reasons], verdict.findings)
     document = document_of(environment.name, hours, verdict, services, {name: identity.get(name) for name in chosen})

@@ -76,6 +76,20 @@ class Switch:
     def last(self) -> float:
         return max(self.began.values())
 
+    @property
+    def happened(self) -> bool:
+        """Whether any host ran something else before."""
+        return any(len(seen) > 1 for seen in self.changes.values())
+
+
+def switched_at(service: str, switches: Mapping[str, Switch]) -> float:
+    """When the first host was switched to what the service runs now.
+
+    A service that was not switched at all is compared over the switch of another one: that must not harm it either.
+    """
+    others = [each.first for each in switches.values() if each.happened]
+    return max(others) if others and not switches[service].happened else switches[service].first
+
 
 def selector(environment: str, service: str) -> str:
     return f'{{environment="{environment}",service="{service}"}}'
@@ -131,10 +145,10 @@ def block_of(seconds: float) -> tuple[float, int]:
     return seconds / blocks, blocks
 
 
-def plan(switch: Switch, end: float, seconds: float, step: float) -> Times:
+def plan(switched: float, end: float, seconds: float, step: float) -> Times:
     """The window that ends at `end`, and the stretch of the same length before the first host was switched."""
     block, blocks = block_of(seconds)
-    away = end - (switch.first - step)
+    away = end - (switched - step)
     if seconds >= DAY:
         away = math.ceil(away / DAY) * DAY
     return Times(before=end - away - seconds, after=end - seconds, block=block, blocks=blocks)
@@ -164,7 +178,8 @@ def doubts_about(switch: Switch, times: Times, hosts: Sequence[str], step: float
                 shown = inside[-1][1].shown
                 found.append(f"{host} was changed {when}: {shown} since {(times.end - inside[-1][0]) / 3600:.1f} h")
     for host in hosts:
-        if len(switch.changes.get(host, [])) == 1:
+        seen = switch.changes.get(host, [])
+        if len(seen) == 1 and seen[0][0] > times.before + step:
             found.append(f"nothing to compare with: {host} has run nothing else since it is observed")
     return found
 

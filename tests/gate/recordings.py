@@ -6,6 +6,7 @@ ansible/vars/metrics.yml, one environment a scenario.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +39,8 @@ class Scenario:
 
     gaps: seconds since 1970 between which a job of the first host was not scraped. resets: when counters of every host
     began anew. switched: hosts that were switched, and when; a second switch of a host is a change in the window.
-    observers: when the exporter of a host was restarted.
+    observers: when the exporter of a host was restarted. beside: what GraphQL, which was not switched, is like after
+    the switch; None: there is no GraphQL.
     """
 
     verdict: str
@@ -50,6 +52,12 @@ class Scenario:
     switched: Mapping[str, Sequence[int]] = field(default_factory=lambda: dict.fromkeys(HOSTS, (SWITCH,)))
     observers: Sequence[int] = ()
     prometheus: Sequence[int] = ()
+    beside: Truth | None = None
+
+    @property
+    def services(self) -> dict[str, Truth]:
+        """What each service is like after the switch."""
+        return {"plane-api": self.after, **({"plane-graphql": self.beside} if self.beside else {})}
 
 
 IN_WINDOW = SWITCH + 30 * HOUR
@@ -87,6 +95,10 @@ SCENARIOS: dict[str, Scenario] = {
     "slower-but-broken-scrapes": Scenario(
         "inconclusive", "gaps in scraping", after=replace(SAME, slower=dict.fromkeys(QUANTILES, 1.7)),
         gaps=[(IN_WINDOW, IN_WINDOW + 2 * HOUR)],
+    ),
+    "rest-alone": Scenario("pass", "", beside=SAME),
+    "rest-harms-graphql": Scenario(
+        "fail", "plane-graphql: p95 of route", beside=replace(SAME, slower=dict.fromkeys(QUANTILES, 1.7))
     ),
 }  # fmt: skip
 
@@ -132,7 +144,7 @@ def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tu
     memories = lingering(chance, hours, noise.memory, noise.correlation)
     levels = {route: lingering(chance, hours, noise.latency, noise.correlation) for route in MEDIANS}
     times = range(START - HOUR, END + SCRAPE, SCRAPE)
-    for host in HOSTS:
+    for host, (service, after) in itertools.product(HOSTS, scenario.services.items()):
         where = {"environment": environment, "instance": host}
         counters: dict[tuple[str, tuple[tuple[str, str], ...]], Counter] = {}
 
@@ -148,7 +160,7 @@ def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tu
         resets = sorted(scenario.resets)
         for time in times:
             hour = max(0, min(hours - 1, (time - START) // HOUR))
-            truth = scenario.after if time >= SWITCH + 600 else scenario.before
+            truth = after if time >= SWITCH + 600 else scenario.before
             reset = bool(resets) and time >= resets[0]
             if reset:
                 resets.pop(0)
@@ -157,7 +169,7 @@ def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tu
                 share = truth.heavy_share if route == "page-description" else 1 - truth.heavy_share
                 mean = truth.requests * busy * share * SCRAPE / HOUR / len(HOSTS)
                 count = max(0, round(chance.gauss(mean, math.sqrt(mean)))) if mean > 3 else int(chance.random() < mean)
-                labels = {"service": "plane-api", "route": route, "method": "GET"}
+                labels = {"service": service, "route": route, "method": "GET"}
                 failed = min(count, sum(chance.random() < truth.errors for _ in range(count)))
                 rise("plane_requests", {**labels, "code": "2xx", "colour": "blue"}, time, count - failed, reset)
                 rise("plane_requests", {**labels, "code": "5xx", "colour": "blue"}, time, failed, reset)
@@ -167,15 +179,17 @@ def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tu
                     name = "plane_request_duration_seconds_bucket"
                     rise(name, {**labels, "le": le}, time, count * below(bucket), reset)
             ended = int(chance.random() < truth.restarts * SCRAPE / 86_400)
-            own = {"service": "plane-api"}
+            own = {"service": service}
             rise("plane_worker_restarts", {**own, "reason": "killed"}, time, ended, reset)
             rise("plane_worker_restarts", {**own, "reason": "recycled"}, time, int(chance.random() < 0.02), reset)
             grown = 1 + truth.growth * max(0, time - SWITCH) / 86_400
             memory.append((time, truth.memory * (REST + BUSY * busy) * math.exp(memories[hour]) * grown))
         for (name, pairs), counter in counters.items():
             families.setdefault(name, []).append((dict(pairs), counter.samples))
-        families.setdefault("plane_service_memory_bytes", []).append(({**where, "service": "plane-api"}, memory))
-        families.setdefault("plane_service_info", []).extend(infos(scenario, host, where, times))
+        families.setdefault("plane_service_memory_bytes", []).append(({**where, "service": service}, memory))
+        families.setdefault("plane_service_info", []).extend(infos(scenario, host, where, service, times))
+    for host in HOSTS:
+        where = {"environment": environment, "instance": host}
         for job in JOBS:
             gaps = scenario.gaps if job == "plane-host" and host == HOSTS[0] else ()
             up = [(time, 0.0 if any(begin <= time < end for begin, end in gaps) else 1.0) for time in times]
@@ -188,13 +202,15 @@ def record(environment: str, scenario: Scenario, seed: int) -> dict[str, list[tu
     return families
 
 
-def infos(scenario: Scenario, host: str, where: Labels, times: Sequence[int]) -> Iterator[tuple[Labels, list[Sample]]]:
+def infos(scenario: Scenario, host: str, where: Labels, service: str, times: Sequence[int]
+          ) -> Iterator[tuple[Labels, list[Sample]]]:  # fmt: skip
     """What ran on the host, one series for each release."""
-    switches = [START - 10 * HOUR, *scenario.switched[host], END + 10 * HOUR]
+    switched = scenario.switched[host] if service == "plane-api" else ()
+    switches = [START - 10 * HOUR, *switched, END + 10 * HOUR]
     for number, (begin, end) in enumerate(zip(switches, switches[1:])):
         model = {"worker_class": "gthread" if number else "uvicorn", "workers": "2", "threads": "8" if number else "0"}
         kind = "after" if number else "before"
-        labels = {**where, "service": "plane-api", "colour": "green" if number % 2 else "blue",
+        labels = {**where, "service": service, "colour": "green" if number % 2 else "blue",
                   "release": f"release-{number}", "fingerprint": FINGERPRINTS[kind], **model}  # fmt: skip
         yield labels, [(time, 1.0) for time in times if begin <= time < end]
 

@@ -30,14 +30,24 @@ class Gate:
         variables = folder / "inventory" / "group_vars" / name
         variables.mkdir(parents=True)
         (variables / "main.yml").write_text(yaml.safe_dump({"plane_environment": name}))
-        groups: dict[str, Any] = {"plane_api": {"hosts": {host: {} for host in HOSTS}}}
+        self.services = SCENARIOS[name].services if name in SCENARIOS else ["plane-api"]
+        hosts: dict[str, Any] = {"hosts": {host: {} for host in HOSTS}}
+        groups: dict[str, Any] = {service.replace("-", "_"): hosts for service in self.services}
         (folder / "inventory" / "hosts.yml").write_text(yaml.safe_dump(groups))
         self.verify(FINGERPRINTS["after"])
 
     def verify(self, fingerprint: str, match: bool = True) -> None:
-        """What verify.yml reported."""
-        verdict = {"desired": {"fingerprint": fingerprint, "identity": IDENTITY}}
-        report = {"environment": self.name, "match": match, "hosts": {host: {"plane-api": verdict} for host in HOSTS}}
+        """What verify.yml reported. fingerprint: of REST; GraphQL was not switched."""
+        verdicts = {
+            service: {
+                "desired": {
+                    "fingerprint": fingerprint if service == "plane-api" else FINGERPRINTS["before"],
+                    "identity": IDENTITY,
+                }
+            }
+            for service in self.services
+        }
+        report = {"environment": self.name, "match": match, "hosts": dict.fromkeys(HOSTS, verdicts)}
         (self.folder / "verify.json").write_text(json.dumps(report))
 
     def bake(self, prometheus: str, *arguments: str) -> subprocess.CompletedProcess[str]:

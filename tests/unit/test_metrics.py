@@ -48,7 +48,7 @@ EXAMINED: dict[str, Any] = {
 
 
 def test_each_end_of_a_worker_is_counted_once_by_its_strongest_reason() -> None:
-    assert metrics.ends_in(JOURNAL.splitlines()) == {
+    assert metrics.ends_in(JOURNAL.splitlines(), {}) == {
         "110": "recycled",
         "111": "timeout",
         "112": "out-of-memory",
@@ -60,11 +60,35 @@ def test_each_end_of_a_worker_is_counted_once_by_its_strongest_reason() -> None:
 
 def test_an_end_that_is_said_again_after_the_next_look_is_not_counted_again() -> None:
     remembered = Remembered(since=0)
-    first = metrics.ends_in(JOURNAL.splitlines()[:3])
+    first = metrics.ends_in(JOURNAL.splitlines()[:3], {})
     metrics.count_ends("plane-api", first, remembered)
     remembered.recent = first
-    metrics.count_ends("plane-api", metrics.ends_in(JOURNAL.splitlines()[3:5]), remembered)
+    metrics.count_ends("plane-api", metrics.ends_in(JOURNAL.splitlines()[3:5], first), remembered)
     assert remembered.ends["plane-api"] == {"out-of-memory": 0, "timeout": 1, "killed": 1, "failed": 0, "recycled": 1}
+
+
+STOPPED = """\
+[2026-11-26 04:00:00 +0000] [100] [ERROR] Worker (pid:110) was sent SIGTERM!
+[2026-11-26 04:00:01 +0000] [100] [INFO] Handling signal: term
+[2026-11-26 04:00:02 +0000] [100] [ERROR] Worker (pid:111) was sent SIGTERM!
+[2026-11-26 04:00:02 +0000] [100] [CRITICAL] WORKER TIMEOUT (pid:112)
+[2026-11-26 04:00:03 +0000] [100] [ERROR] Worker (pid:113) exited with code 255
+[2026-11-26 04:00:03 +0000] [200] [ERROR] Worker (pid:210) was sent SIGTERM!
+"""
+
+
+def test_workers_of_a_master_that_was_told_to_stop_ended_as_asked() -> None:
+    ends = metrics.ends_in(STOPPED.splitlines(), {})
+    assert ends == {"110": "killed", "100": metrics.STOPPING, "112": "timeout", "210": "killed"}
+    remembered = Remembered(since=0)
+    metrics.count_ends("plane-api", ends, remembered)
+    assert remembered.ends["plane-api"] == {"out-of-memory": 0, "timeout": 1, "killed": 2, "failed": 0, "recycled": 0}
+
+
+def test_a_master_is_still_stopping_when_the_next_look_comes() -> None:
+    first = metrics.ends_in(STOPPED.splitlines()[:2], {})
+    assert metrics.ends_in(STOPPED.splitlines()[2:3], first) == {}
+    assert metrics.ends_in(STOPPED.splitlines()[2:3], {}) == {"111": "killed"}
 
 
 def test_requests_above_the_threads_wait_inside_the_worker() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import environments
 import pytest
-from observed_history import Identity, Switch, block_of, counted, doubts_about, plan, runs
+from observed_history import Identity, Switch, block_of, counted, doubts_about, plan, runs, switched_at
 from process_model.bake import DAY
 from prometheus import Prometheus, PrometheusError, Series
 
@@ -43,15 +43,28 @@ def switch(first: float, second: float) -> Switch:
     return Switch({host: identity(NEW) for host in changes}, {"a": first, "b": second}, changes)
 
 
+def test_a_service_that_was_not_switched_is_compared_over_the_switch_of_another() -> None:
+    unchanged = Switch({"a": identity(NEW)}, {"a": 0.0}, {"a": [(0.0, identity(NEW))]})
+    both = {"plane-api": switch(10 * DAY, 10 * DAY + HOUR), "plane-graphql": unchanged}
+    assert switched_at("plane-graphql", both) == switched_at("plane-api", both) == 10 * DAY
+    end = 12 * DAY + 2 * HOUR
+    assert doubts_about(unchanged, plan(10 * DAY, end, 2 * DAY, 300), ["a"], 300) == []
+    # One that is new, or an environment in which nothing was switched, has no time before.
+    alone = plan(switched_at("plane-graphql", {"plane-graphql": unchanged}), end, 2 * DAY, 300)
+    assert doubts_about(unchanged, alone, ["a"], 300) == [
+        "nothing to compare with: a has run nothing else since it is observed"
+    ]
+
+
 def test_days_before_have_the_same_hours() -> None:
-    times = plan(switch(10 * DAY, 10 * DAY + HOUR), 12 * DAY + 2 * HOUR, 2 * DAY, 300)
+    times = plan(10 * DAY, 12 * DAY + 2 * HOUR, 2 * DAY, 300)
     assert times.after - times.before == 3 * DAY
     assert times.before_end <= 10 * DAY < times.after
     assert times.block == HOUR
 
 
 def test_minutes_end_right_before_the_switch() -> None:
-    times = plan(switch(5000, 5060), 8000, 1440, 30)
+    times = plan(5000, 8000, 1440, 30)
     assert (times.before_end, times.end, times.blocks, times.block) == (4970, 8000, 24, 60)
 
 
@@ -63,7 +76,7 @@ def test_a_window_that_is_too_short_is_refused() -> None:
 
 def test_a_host_of_which_nobody_says_what_runs_is_a_doubt() -> None:
     found = switch(10 * DAY, 10 * DAY)
-    times = plan(found, 12 * DAY + HOUR, 2 * DAY, 300)
+    times = plan(found.first, 12 * DAY + HOUR, 2 * DAY, 300)
     assert doubts_about(found, times, ["a", "b"], 300) == []
     assert doubts_about(found, times, ["a", "b", "c"], 300) == ["nobody says what runs on c"]
 

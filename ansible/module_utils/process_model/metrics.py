@@ -43,6 +43,10 @@ ENDS = (
     ("failed", re.compile(r"Worker \(pid:(?P<pid>\d+)\) exited with code")),
     ("recycled", re.compile(r"Autorestarting worker after current request|Maximum request limit of \d+ exceeded")),
 )
+# A master that is told to stop, as rotation and a switch do. gunicorn then says of uvicorn's workers that they were
+# sent a signal, or exited with a code.
+STOPPING = "stopping"
+TOLD_TO_STOP = re.compile(r"Handling signal: (term|int|quit)\b")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Sample:
 class Remembered:
     """since: until when the journal was read, in seconds since 1970. ends: service -> reason -> workers.
 
-    recent: process number -> reason, of the ends of the last look. examined: service -> what was found, when, of whom.
+    recent: what `ends_in` found at the last look. examined: service -> what was found, when, of whom.
     """
 
     since: float
@@ -108,16 +112,25 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def ends_in(lines: Iterable[str]) -> dict[str, str]:
-    """Process number -> why that worker ended, from gunicorn's journal: its strongest reason."""
+def ends_in(lines: Iterable[str], recent: Mapping[str, str]) -> dict[str, str]:
+    """Process number -> why that worker ended, from gunicorn's journal: its strongest reason.
+
+    A worker of a master that was told to stop ended as asked, and is left out; the master is there instead, as
+    `stopping`. recent: what the look before found.
+    """
+    stopping = {pid for pid, reason in recent.items() if reason == STOPPING}
     found: dict[str, str] = {}
     for line in lines:
         said = LINE.match(line)
         if not said:
             continue
+        if TOLD_TO_STOP.match(said["words"]):
+            stopping.add(said["pid"])
+            found[said["pid"]] = STOPPING
+            continue
         for reason, pattern in ENDS:
             match = pattern.match(said["words"])
-            if match:
+            if match and not (said["pid"] in stopping and reason in ("killed", "failed")):
                 pid = match.groupdict().get("pid") or said["pid"]
                 found[pid] = min(reason, found.get(pid, reason), key=REASONS.index)
                 break
@@ -128,7 +141,7 @@ def count_ends(service: str, ends: Mapping[str, str], remembered: Remembered) ->
     """Add the ends of a look to what is remembered; one that was counted by the look before is not counted again."""
     counts = remembered.ends.setdefault(service, dict.fromkeys(REASONS, 0))
     for pid, reason in ends.items():
-        if pid not in remembered.recent:
+        if pid not in remembered.recent and reason != STOPPING:
             counts[reason] += 1
 
 
@@ -332,7 +345,7 @@ def collect(wanted: Mapping[str, tuple[str, Mapping[str, Any]]], file: Path = RE
             for colour in INSTANCES
             for line in journal.last_lines(f"{service}-{colour}", None, since=remembered.since)
         ]
-        ends = ends_in(lines)
+        ends = ends_in(lines, remembered.recent)
         count_ends(service, ends, remembered)
         recent.update(ends)
         samples += samples_of_service(service, desired, live, remembered, now)
