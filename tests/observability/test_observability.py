@@ -20,6 +20,7 @@ import environments
 import pytest
 import yaml
 from process_model.admission import parse_statistics
+from process_model.metrics import REASONS
 from prometheus import Prometheus
 from support import ROOT, Host, changed, load, playbook, site, succeeded, wait_for
 
@@ -178,6 +179,17 @@ def test_a_killed_worker_is_counted_as_killed(watched: str, api1: Host) -> None:
         )
 
     wait_for(counted, 20, pause=1)
+
+
+def test_workers_that_a_rotation_ends_are_not_counted_as_killed(watched: str, graphql1: Host) -> None:
+    before, since = processes(graphql1), graphql1.run("date +@%s")
+    graphql1.run("plane-process-model rotate plane-graphql")
+    said = graphql1.run(f"journalctl --since {since} --identifier plane-graphql-{graphql1.live('plane-graphql')}")
+    assert "was sent SIGTERM" in said, "a test that cannot fail proves nothing"
+    after = processes(graphql1)
+    assert {reason: total(after, "plane_worker_restarts_total", f'reason="{reason}"') for reason in REASONS} == {
+        reason: total(before, "plane_worker_restarts_total", f'reason="{reason}"') for reason in REASONS
+    }
 
 
 def test_only_prometheus_may_ask_admission(watched: str, monitor: Host, api1: Host, graphql1: Host) -> None:
