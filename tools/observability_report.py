@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import html
 import io
+import math
 import re
 import sys
 import time
@@ -49,9 +50,14 @@ SWITCHED = "changes(plane_service_live{OF}[1m]) > 0"
 SWITCH_SECONDS = 120.0
 
 
+def step_of(start: float, end: float) -> float:
+    """Seconds between two points of a plot."""
+    return max(15.0, (end - start) / POINTS)
+
+
 def over_time(prometheus: Prometheus, expression: str, start: float, end: float) -> list[Series]:
     """Each series of a query that has values."""
-    found = prometheus.over(expression, start, end, max(15.0, (end - start) / POINTS))
+    found = prometheus.over(expression, start, end, step_of(start, end))
     return [each for each in found if each.points]
 
 
@@ -82,6 +88,16 @@ def key_of(names: Sequence[str]) -> str:
     return f'<ul class="key">{"".join(items)}</ul>'
 
 
+def with_gaps(values: Mapping[float, float], step: float) -> dict[float, float]:
+    """What ends a line where nothing was recorded, so that none is drawn to where it goes on."""
+    found: dict[float, float] = {}
+    for when, value in sorted(values.items()):
+        if found and when - next(reversed(found)) > 1.5 * step:
+            found[when - step / 2] = math.nan
+        found[when] = value
+    return found
+
+
 def plot(found: Sequence[tuple[str, Mapping[float, float]]], unit: str, stacked: bool, start: float, end: float,
          switches: Sequence[float]) -> str:  # fmt: skip
     """An SVG of named series. switches: times at which traffic was switched."""
@@ -95,7 +111,8 @@ def plot(found: Sequence[tuple[str, Mapping[float, float]]], unit: str, stacked:
     figure = Figure(figsize=(5.0, 3.1), layout="constrained")
     axes = figure.subplots()
     bottoms: dict[float, float] = {}
-    for index, (name, values) in enumerate(found):
+    for index, (name, points) in enumerate(found):
+        values = with_gaps(points, step_of(start, end))
         times = [datetime.fromtimestamp(when, timezone.utc) for when in values]
         heights = [value * scale for value in values.values()]
         colour, line, _ = look_of(index)

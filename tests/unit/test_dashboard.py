@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -57,3 +58,9 @@ def test_a_series_is_called_as_grafana_calls_it() -> None:
 def test_the_monitor_is_found_by_its_group() -> None:
     environment = environments.read(ROOT / "tests/observability/inventory")
     assert environments.prometheus_of(environment, None) == "http://10.203.90.41:9090"
+
+
+def test_a_line_ends_where_nothing_was_recorded() -> None:
+    found = observability_report.with_gaps({0.0: 1.0, 15.0: 2.0, 60.0: 3.0}, 15.0)
+    assert list(found) == [0.0, 15.0, 52.5, 60.0]
+    assert math.isnan(found[52.5])
