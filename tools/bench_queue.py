@@ -1,12 +1,15 @@
 """Queue time and slots in use under a load whose answer is known: Poisson arrivals at 80 % of 16 slots.
 
     make bench-queue
-    make bench-queue ARGS='--host gate-api1 --seconds 600'
+    make bench-queue ARGS='--workers 2'
 
 Requests come at random, each holds its slot for a random time (exponential). What waited is read from admission's log,
 one line a request, and how many slots were in use from HAProxy's socket; both are compared with Erlang's formula C. The
 formula is for an endless time, and what a few minutes of chance wait differs by a third from it: so the arrivals are
 those of the first seed with which ideal slots would be within 5 % of the formula.
+
+One worker has all 16 threads, unless --workers says otherwise. Of several, the kernel gives some more connections than
+they have threads, and who waits inside a worker holds a slot meanwhile: more slots are in use, and more requests wait.
 """
 
 from __future__ import annotations
@@ -126,10 +129,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="staging-api1")
     parser.add_argument("--seconds", type=float, default=400.0)
-    parser.add_argument("--mean", type=float, default=0.5, help="seconds that a request holds its slot")
+    parser.add_argument("--mean", type=float, default=1.0, help="seconds that a request holds its slot")
+    parser.add_argument("--workers", type=int, default=1, choices=[1, 2, 4, 8], help=f"of {SLOTS} threads in all")
     given = parser.parse_args()
     host = Host(given.host, inventory_hosts()[given.host])
-    succeeded(playbook("site.yml", given.host, plane_api_heavy_routes=[], plane_api_workers=2, plane_api_threads=8))
+    model = {"plane_api_workers": given.workers, "plane_api_threads": SLOTS // given.workers}
+    succeeded(playbook("site.yml", given.host, plane_api_heavy_routes=[], **model))
     expected = sizing.waiting(SHARE * SLOTS / given.mean, given.mean, SLOTS)
     arriving = typical(given.seconds, given.mean, expected)
     ideal = ideal_waits(arriving)
