@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import client
-from support import Host, inventory_hosts, load, seed, site, succeeded, wait_for
+from support import Host, inventory_hosts, load, playbook, seed, succeeded, wait_for
 
 EXPORTERS = "plane-exporter-requests.service plane-exporter-host.service plane-exporter-processes.timer"
 CONFIGURATION = "/etc/plane-admission/haproxy.cfg"
@@ -107,7 +107,7 @@ def main() -> None:
     given = parser.parse_args()
     name, address = next((name, address) for name, address in inventory_hosts().items() if name.endswith("api1"))
     host = Host(name, address)
-    succeeded(site("staging"))
+    succeeded(playbook("site.yml", "staging"))
     seed(host)
     if not host.succeeds("systemctl is-active plane-exporter-requests"):
         sys.exit(f"{name} is not watched: its inventory needs a host in the group plane_monitoring")
