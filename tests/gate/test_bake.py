@@ -83,9 +83,15 @@ def test_scenario(name: str, prometheus: str, tmp_path: Path) -> None:
 def test_a_signal_fails_alone(name: str, prometheus: str, tmp_path: Path) -> None:
     Gate(tmp_path, name).bake(prometheus)
     document = json.loads((ROOT / f"build/reports/bake-{name}.json").read_text())
-    failed = {each["signal"] for each in document["services"]["plane-api"]["findings"] if each["verdict"] == "fail"}
+    failed = {
+        (service, each["signal"])
+        for service, judged in document["services"].items()
+        for each in judged["findings"]
+        if each["verdict"] == "fail"
+    }
     kinds = {"memory": "memory", "leak": "memory", "restarts": "restarts", "errors": "errors", "first-errors": "errors"}
-    assert failed == {kinds.get(name, "latency")}
+    service = "plane-graphql" if SCENARIOS[name].beside else "plane-api"
+    assert failed == {(service, kinds.get(name, "latency"))}
 
 
 def test_a_restart_of_prometheus_is_inconclusive(tmp_path: Path) -> None:
