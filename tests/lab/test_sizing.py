@@ -25,9 +25,9 @@ HOLD = "BEGIN; LOCK TABLE db_member IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(8)
 LOCKS = "SELECT mode FROM pg_locks WHERE relation = 'db_member'::regclass"
 
 
-# But for the timer that asks each half minute whether processes are to be replaced, and runs while it asks. Names alone:
-# the columns are as wide as the longest name, its own among them.
-RUNNING = "systemctl list-units --plain --no-legend --state=running 'plane-*' | awk '$1 !~ /-rotation/ { print $1 }'"
+# But for the timer that asks each half minute whether processes are to be replaced, and runs while it asks. Names
+# alone: the columns are as wide as the longest name, its own among them.
+RUNNING = "systemctl list-units --plain --no-legend --state=running 'plane-*' | cut -d' ' -f1 | grep -v -- -rotation"
 
 
 def files_of(host: Host) -> str:

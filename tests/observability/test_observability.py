@@ -182,7 +182,7 @@ def test_a_killed_worker_is_counted_as_killed(watched: str, api1: Host) -> None:
 
 
 def test_workers_that_a_rotation_ends_are_not_counted_as_killed(watched: str, graphql1: Host) -> None:
-    before, since = processes(graphql1), graphql1.run("date +@%s")
+    before, since = processes(graphql1), graphql1.run("date +@%s").strip()
     graphql1.run("plane-process-model rotate plane-graphql")
     said = graphql1.run(f"journalctl --since {since} --identifier plane-graphql-{graphql1.live('plane-graphql')}")
     assert "was sent SIGTERM" in said, "a test that cannot fail proves nothing"
