@@ -25,8 +25,6 @@ import random
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,6 +35,7 @@ import environments
 import gevent
 import load_page
 import load_verdict
+import requests
 from load_verdict import Answer, Thresholds
 
 REPORTS = environments.ROOT / "build" / "reports"
@@ -196,26 +195,22 @@ def doors(environment: environments.Environment, service: str, port: str) -> dic
     return {host: f"http://{environment.addresses[host]}:{number}" for host in environment.services.get(service, [])}
 
 
-def missing(mix: Mapping[str, Any], rest: Mapping[str, str]) -> list[str]:
-    """What each front door answers where it does not have what the mix asks for: a line for each path.
+def missing(asked: Sequence[Mapping[str, Any]], headers: Mapping[str, str], rest: Mapping[str, str]) -> list[str]:
+    """What each front door answers where it does not have what is asked of it: a line for each path.
 
     A load would measure how fast errors are. A path that is only written to is not asked.
     """
-    paths = {
-        request["path"] for request in [*mix["mix"], mix["burst"]["request"]] if request.get("method", "GET") == "GET"
-    }
+    paths = {request["path"] for request in asked if request.get("method", "GET") == "GET"}
     found = []
     for host, base in rest.items():
         for path in sorted(paths):
-            request = urllib.request.Request(base + path, headers=dict(mix["headers"]))  # noqa: S310 - of `doors`
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - as above
-                    response.read()
-            except urllib.error.HTTPError as error:
-                if error.code < 500:  # the server's own errors are what a load test is for
-                    found.append(f"{host}: {path} is answered by status {error.code}")
-            except OSError as error:
+                status = requests.get(base + path, headers=dict(headers), timeout=TIMEOUT).status_code
+            except requests.RequestException as error:
                 found.append(f"{host}: {path} is not answered: {error}")
+                continue
+            if 400 <= status < 500:  # the server's own errors are what a load test is for
+                found.append(f"{host}: {path} is answered by status {status}")
     return found
 
 
@@ -255,7 +250,8 @@ def main() -> None:
     )
     if given.side_by_side and len(rest) < len(load_page.CLASSES):
         sys.exit("loadtest: --side-by-side needs two hosts of plane-api")
-    if absent := missing(mix, rest):
+    asked = [*mix["mix"], mix["burst"]["request"]]
+    if absent := missing(asked, mix["headers"], rest):
         sys.exit("\n".join([
             "loadtest: nothing was measured, as what the mix asks for is not there",
             *absent,
@@ -291,8 +287,8 @@ def main() -> None:
         ]
         gevent.joinall(at_once, raise_error=True)
     found = load_verdict.summaries(answers)
-    pages = {request["name"] for request in [*mix["mix"], mix["burst"]["request"]] if "bytes" in request}
-    wanted = {request["name"] for request in [*mix["mix"], mix["burst"]["request"]]}
+    pages = {request["name"] for request in asked if "bytes" in request}
+    wanted = {request["name"] for request in asked}
     if asked_graphql and not given.side_by_side:
         wanted.add(GRAPHQL)
     verdict = load_verdict.judge(found, thresholds, pages, wanted)
