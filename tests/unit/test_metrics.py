@@ -85,6 +85,11 @@ def test_workers_of_a_master_that_was_told_to_stop_ended_as_asked() -> None:
     assert remembered.ends["plane-api"] == {"out-of-memory": 0, "timeout": 1, "killed": 2, "failed": 0, "recycled": 0}
 
 
+def test_a_worker_may_have_the_number_of_a_master_that_stopped() -> None:
+    said = "[2026-11-26 04:00:09 +0000] [300] [ERROR] Worker (pid:100) was sent SIGKILL!"
+    assert metrics.ends_in([*STOPPED.splitlines(), said], {})["100"] == "killed"
+
+
 def test_a_master_is_still_stopping_when_the_next_look_comes() -> None:
     first = metrics.ends_in(STOPPED.splitlines()[:2], {})
     assert metrics.ends_in(STOPPED.splitlines()[2:3], first) == {}

@@ -46,6 +46,7 @@ ENDS = (
 # A master that is told to stop, as rotation and a switch do. gunicorn then says of uvicorn's workers that they were
 # sent a signal, or exited with a code.
 STOPPING = "stopping"
+STRENGTH = (*REASONS, STOPPING)
 TOLD_TO_STOP = re.compile(r"Handling signal: (term|int|quit)\b")
 
 
@@ -126,13 +127,13 @@ def ends_in(lines: Iterable[str], recent: Mapping[str, str]) -> dict[str, str]:
             continue
         if TOLD_TO_STOP.match(said["words"]):
             stopping.add(said["pid"])
-            found[said["pid"]] = STOPPING
+            found.setdefault(said["pid"], STOPPING)
             continue
         for reason, pattern in ENDS:
             match = pattern.match(said["words"])
             if match and not (said["pid"] in stopping and reason in ("killed", "failed")):
                 pid = match.groupdict().get("pid") or said["pid"]
-                found[pid] = min(reason, found.get(pid, reason), key=REASONS.index)
+                found[pid] = min(reason, found.get(pid, reason), key=STRENGTH.index)
                 break
     return found
 
