@@ -157,6 +157,8 @@ def main() -> None:
         required_if=[("state", "allowed", ["validity_hours"])],
         supports_check_mode=True,
     )
+    # Shown to people, and a playbook names it relative to its own folder.
+    module.params["folder"] = str(Path(module.params["folder"]).resolve())
     try:
         {"allowed": ask, "recorded": record}[module.params["state"]](module)
     except promotion.PromotionError as error:
