@@ -111,8 +111,9 @@ def plot(found: Sequence[tuple[str, Mapping[float, float]]], unit: str, stacked:
     figure = Figure(figsize=(5.0, 3.1), layout="constrained")
     axes = figure.subplots()
     bottoms: dict[float, float] = {}
+    step = step_of(start, end)
     for index, (name, points) in enumerate(found):
-        values = with_gaps(points, step_of(start, end))
+        values = with_gaps(points, step)
         times = [datetime.fromtimestamp(when, timezone.utc) for when in values]
         heights = [value * scale for value in values.values()]
         colour, line, _ = look_of(index)
