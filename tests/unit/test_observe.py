@@ -396,3 +396,13 @@ def test_connections_to_a_port_are_those_that_this_process_opened() -> None:
 def test_processor_time_of_a_process_is_the_kernel_s() -> None:
     assert 0 < procfs.cpu_seconds(os.getpid()) <= time.process_time() + 0.02
     assert procfs.cpu_seconds(2**22 + 1) == 0.0
+
+
+def test_several_units_are_asked_at_once_and_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd puts a blank line between two units, and knows as much of one that is not there as of a stopped one."""
+    said = "MainPID=0\nNRestarts=2\nActiveState=active\n\nMainPID=0\nNRestarts=0\nActiveState=inactive\n"
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, stdout=said))
+    found = observe.masters_of_units(["plane-api@blue.service", "plane-api@green.service"])
+    assert [(master, properties["NRestarts"]) for master, properties in found] == [(None, "2"), (None, "0")]
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, stdout=""))
+    assert observe.masters_of_units(["plane-api@blue.service", "plane-api@green.service"]) == [(None, {}), (None, {})]

@@ -20,8 +20,8 @@ def _journalctl(*arguments: str) -> str:
     ).stdout
 
 
-def last_lines(identifier: str, count: int | None, since: float = 0) -> list[str]:
-    """The last `count` lines that were written under a syslog identifier since `since` (seconds since 1970).
+def last_lines(*identifiers: str, count: int | None = None, since: float = 0) -> list[str]:
+    """The last `count` lines that were written under one of syslog's identifiers since `since` (seconds since 1970).
 
     count: None for all of them.
     """
@@ -29,7 +29,7 @@ def last_lines(identifier: str, count: int | None, since: float = 0) -> list[str
         f"--lines={'all' if count is None else count}",
         f"--since=@{since:.6f}",
         "--output=cat",
-        f"--identifier={identifier}",
+        *(f"--identifier={identifier}" for identifier in identifiers),
     ).splitlines()
 
 

@@ -231,9 +231,8 @@ def summary(found: Mapping[str, Any], now: float, identity: str) -> dict[str, An
     }
 
 
-def look_at(service: str, colour: str) -> Instance:
-    """One colour of a service, from /proc."""
-    master, properties = observe.master_of_unit(colours.unit_of(service, colour))
+def look_at(service: str, colour: str, master: int | None, properties: Mapping[str, str]) -> Instance:
+    """One colour of a service, from /proc. properties: what systemd says of its unit."""
     if master is None:
         return Instance(colour, None)
     # HAProxy opens one connection for each request; a worker that has accepted it holds its other end.
@@ -289,7 +288,8 @@ def samples_of_service(
     service: str, desired: Mapping[str, Any], live: str, remembered: Remembered, now: float
 ) -> list[Sample]:
     """Everything about one service of this host. desired: of its live colour."""
-    instances = [look_at(service, colour) for colour in INSTANCES]
+    masters = observe.masters_of_units([colours.unit_of(service, colour) for colour in INSTANCES])
+    instances = [look_at(service, colour, *each) for colour, each in zip(INSTANCES, masters)]
     serving = next(found for found in instances if found.colour == live)
     identity = f"{live} {serving.master} {procfs.start_ticks(serving.master or 0)}"
     before = remembered.examined.get(service)
@@ -341,11 +341,7 @@ def collect(wanted: Mapping[str, tuple[str, Mapping[str, Any]]], file: Path = RE
     recent: dict[str, str] = {}
     samples = []
     for service, (live, desired) in wanted.items():
-        lines = [
-            line
-            for colour in INSTANCES
-            for line in journal.last_lines(f"{service}-{colour}", None, since=remembered.since)
-        ]
+        lines = journal.last_lines(*(f"{service}-{colour}" for colour in INSTANCES), since=remembered.since)
         ends = ends_in(lines, remembered.recent)
         count_ends(service, ends, remembered)
         recent.update(ends)

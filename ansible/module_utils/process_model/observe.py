@@ -87,14 +87,25 @@ def is_gunicorn(pid: int) -> bool:
     return any(os.path.basename(word).split(":")[0] == "gunicorn" for word in words)
 
 
-def master_of_unit(unit: str) -> tuple[int | None, dict[str, str]]:
-    """The gunicorn master of a systemd unit, and what systemd says of the unit."""
+def masters_of_units(units: Sequence[str]) -> list[tuple[int | None, dict[str, str]]]:
+    """The gunicorn master of each systemd unit, and what systemd says of the unit; in their order."""
     names = (
         "MainPID,ActiveState,SubState,NRestarts,ControlGroup,NeedDaemonReload,DropInPaths,Slice,FragmentPath,Result,Job,"
         "Environment"
     )
-    shown = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True, check=False)
-    properties = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    shown = subprocess.run(["systemctl", "show", "-p", names, *units], capture_output=True, text=True, check=False)
+    # A blank line between two units.
+    texts = shown.stdout.split("\n\n") if not shown.returncode else [""] * len(units)
+    said = [dict(line.split("=", 1) for line in text.splitlines() if "=" in line) for text in texts]
+    return [_master_of(unit, properties) for unit, properties in zip(units, said)]
+
+
+def master_of_unit(unit: str) -> tuple[int | None, dict[str, str]]:
+    """The same of one unit."""
+    return masters_of_units([unit])[0]
+
+
+def _master_of(unit: str, properties: dict[str, str]) -> tuple[int | None, dict[str, str]]:
     main = int(properties.get("MainPID") or 0)
     if IN_CONTAINER in properties.pop("Environment", "").split():
         service, _, instance = unit.partition("@")

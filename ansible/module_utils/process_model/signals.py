@@ -91,5 +91,5 @@ def metric_data(
 
 def read(environment: str, service: str, seconds: float) -> list[dict[str, Any]]:
     """The signals of a service of this host, its queue over the last `seconds`."""
-    lines = journal.last_lines("plane-admission", None, since=time.time() - seconds)
+    lines = journal.last_lines("plane-admission", since=time.time() - seconds)
     return metric_data(environment, service, memory_percent(slice_properties(service)), queue_times(lines, service))

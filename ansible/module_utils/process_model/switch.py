@@ -93,7 +93,7 @@ def switch(
             systemctl(_verb(), colours.ADMISSION_UNIT)
             admission.wait_for_colour(service, colour)
     except (SwitchError, admission.AdmissionError) as error:
-        said = "\n".join(journal.last_lines("plane-admission", 8))
+        said = "\n".join(journal.last_lines("plane-admission", count=8))
         if former is not None:
             colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, former)))
         _put_back(link, before, ran)
