@@ -218,8 +218,10 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
 
 def seed(host: Host, service: str = "plane-api", arguments: str = "") -> None:
     """Fill the stand-in's database with what the clients ask for, as the service's own user."""
-    if CONTAINED:
-        host.run(f"docker exec {service}-{host.live(service)} python manage.py seed_lab {arguments}")
+    container = f"{service}-{host.live(service)}"
+    # An inventory may have hosts of both kinds.
+    if host.succeeds(f"docker container inspect {container}"):
+        host.run(f"docker exec {container} python manage.py seed_lab {arguments}")
         return
     etc = f"/etc/{service}/{host.live(service)}"
     host.run(

@@ -224,11 +224,7 @@ def sites() -> Iterator[Site]:
         contained = host.succeeds("docker container inspect plane-api-blue || docker container inspect plane-api-green")
         found.setdefault("compose" if contained else "systemd", host)
     for runtime, api in sorted(found.items(), reverse=True):
-        sizes = f"--sizes {' '.join(map(str, PAYLOADS))}"
-        if runtime == "compose":
-            api.run(f"docker exec plane-api-{api.live()} python manage.py seed_lab {sizes}")
-        else:
-            seed(api, arguments=sizes)
+        seed(api, arguments=f"--sizes {' '.join(map(str, PAYLOADS))}")
         yield Site(runtime, api, {each: calibrated(api, each) for each in CLASSES})
 
 
