@@ -7,6 +7,7 @@ import itertools
 
 import client
 import pytest
+from support import load
 
 PARTIAL = b"HTTP/1.1 200 OK\r\nContent-Length: 5242880\r\n\r\nonly the beginning"
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -44,3 +45,12 @@ def test_an_empty_answer_to_a_get_is_counted_and_not_asked_for_again(keep_alive:
 
 def test_an_answer_that_is_cut_is_counted() -> None:
     assert "ok" not in asyncio.run(outcomes([PARTIAL], "heavy", True))
+
+
+def test_clients_that_gave_up_too_early_fail_who_relied_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MOST_SECONDS", 0.0)
+    with pytest.raises(AssertionError, match="gave up"), load([]):
+        pass
+    monkeypatch.undo()
+    with load([]):
+        pass

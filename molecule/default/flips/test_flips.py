@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +78,6 @@ def flip(inventory: Path, rest: list[Service], graphql: Service) -> tuple[dict[s
         groups += [(f"reads at {api.where}", client.small(api.door), 2)]
         groups += [(f"writes at {api.where}", client.write(api.door), 1)]
     heavy = [(f"heavy reads at {rest[0].where}", client.heavy(rest[0].door), 1)]
-    began = time.monotonic()
     with (
         load(groups, keep_alive=True, pause=PAUSE) as kept,
         load(groups, keep_alive=False, pause=PAUSE) as closed,
@@ -87,7 +85,6 @@ def flip(inventory: Path, rest: list[Service], graphql: Service) -> tuple[dict[s
         load(heavy, pause=PAUSE) as large,
     ):
         report = converge(inventory)
-    assert time.monotonic() - began < client.MOST_SECONDS, "the clients gave up before the run was over"
     return report, [kept, closed, rare, large]
 
 
