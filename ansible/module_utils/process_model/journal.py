@@ -33,6 +33,12 @@ def last_lines(*identifiers: str, count: int | None = None, since: float = 0) ->
     ).splitlines()
 
 
+def last_words(identifier: str, since: float) -> list[str]:
+    """The last 25 lines since then that begin at the margin: not those inside a traceback."""
+    lines = last_lines(identifier, count=300, since=since)
+    return [line for line in lines if line.strip() and not line.startswith("  ")][-25:]
+
+
 def writer_of(mark: str, since: float, limit_seconds: float = 2.0) -> int | None:
     """The process that wrote a line with `mark`, who passes it on aside; None where none did within the limit.
 

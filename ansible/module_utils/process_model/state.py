@@ -225,8 +225,7 @@ def _journal_since_written(service: str, colour: str) -> list[str]:
         written = (colours.directory_of(service, colour) / "fingerprint").stat().st_mtime
     except OSError:
         return []
-    lines = journal.last_lines(f"{service}-{colour}", count=300, since=written)
-    return [line for line in lines if line.strip() and not line.startswith("  ")][-25:]
+    return journal.last_words(f"{service}-{colour}", since=written)
 
 
 def _state_of(unit: str) -> str:

@@ -649,8 +649,7 @@ def _proved_before(proofs: Mapping[str, Any], task: Task, observation: observe.O
 
 
 def _journal_of(service: str, colour: str) -> list[str]:
-    lines = journal.last_lines(f"{service}-{colour}", count=300, since=time.time() - 600)
-    return [line for line in lines if line.strip() and not line.startswith("  ")][-25:]
+    return journal.last_words(f"{service}-{colour}", since=time.time() - 600)
 
 
 def refusals(desired: Mapping[str, Any]) -> list[str]:
