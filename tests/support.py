@@ -122,6 +122,10 @@ class Host:
         """Whether a shell command succeeds; on a host that is not reached, it does not."""
         return "yes" in self.run(f"({command}) >/dev/null 2>&1 && echo yes || echo no", check=False)
 
+    def is_contained(self, service: str = "plane-api") -> bool:
+        """Whether its instances are containers; an inventory may have hosts of both kinds."""
+        return self.succeeds(f"docker container inspect {service}-blue || docker container inspect {service}-green")
+
     def live(self, service: str = "plane-api") -> str:
         return self.run(f"basename $(dirname $(readlink /etc/plane-admission/services/{service}.cfg))").strip()
 
@@ -218,10 +222,8 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
 
 def seed(host: Host, service: str = "plane-api", arguments: str = "") -> None:
     """Fill the stand-in's database with what the clients ask for, as the service's own user."""
-    container = f"{service}-{host.live(service)}"
-    # An inventory may have hosts of both kinds.
-    if host.succeeds(f"docker container inspect {container}"):
-        host.run(f"docker exec {container} python manage.py seed_lab {arguments}")
+    if host.is_contained(service):
+        host.run(f"docker exec {service}-{host.live(service)} python manage.py seed_lab {arguments}")
         return
     etc = f"/etc/{service}/{host.live(service)}"
     host.run(
@@ -302,7 +304,8 @@ def load(groups: list[tuple[str, client.Request, int]], keep_alive: bool = True,
     finally:
         gave_up = time.monotonic() - began > client.MOST_SECONDS
         over.set()
-        thread.join(client.MOST_SECONDS + 60)
+        # None begins a request any more; the last one ends within its own time.
+        thread.join(4 * client.REQUEST_SECONDS)
     if failure:
         raise failure[0]
     assert not gave_up, "the clients gave up before that was over which they were to see"

@@ -221,8 +221,7 @@ def sites() -> Iterator[Site]:
     found: dict[str, Host] = {}
     for name, address in inventory_hosts(group="plane_api").items():
         host = Host(name, address)
-        contained = host.succeeds("docker container inspect plane-api-blue || docker container inspect plane-api-green")
-        found.setdefault("compose" if contained else "systemd", host)
+        found.setdefault("compose" if host.is_contained() else "systemd", host)
     for runtime, api in sorted(found.items(), reverse=True):
         seed(api, arguments=f"--sizes {' '.join(map(str, PAYLOADS))}")
         yield Site(runtime, api, {each: calibrated(api, each) for each in CLASSES})
