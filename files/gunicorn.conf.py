@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 from wsgiref.util import setup_testing_defaults
 
-# The decision of this process, for the next time that it reads this file: "<pid>:on" or "<pid>:off".
+# The decision of this process, for the next time that it reads this file: "<pid>:on (…" or "<pid>:off: …".
 DECIDED = "GUNICORN_PRELOAD_DECIDED"
 
 # The file that a worker touches to say that it lives must not wait for a disk.
@@ -166,14 +166,19 @@ def described(descriptor: int, target: str) -> str:
         return target
 
 
-def reason_against_sharing() -> str:
+def reason_against_preload() -> str:
     """Load the application in this process, and say why processes forked from it must not share it; or nothing.
 
     A thread does not survive a fork, and a connection would be used by all workers at once.
     """
+    if not os.environ.get("GUNICORN_APPLICATION"):
+        return "GUNICORN_APPLICATION is not set"
     before = descriptors()
-    importlib.import_module("gunicorn.util").import_app(os.environ["GUNICORN_APPLICATION"])
-    warm_up()
+    try:
+        importlib.import_module("gunicorn.util").import_app(os.environ["GUNICORN_APPLICATION"])
+        warm_up()
+    except (Exception, SystemExit) as error:
+        return " ".join(f"the application does not load: {type(error).__name__}: {error}".split())[:1000]
     running = len(os.listdir("/proc/self/task"))
     if running > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
@@ -186,62 +191,34 @@ def reason_against_sharing() -> str:
     return ""
 
 
-def reason_against_preload() -> str:
-    """Why the application must not be loaded before the fork; empty where it may. A child tries it and ends."""
-    if not os.environ.get("GUNICORN_APPLICATION"):
-        return "GUNICORN_APPLICATION is not set"
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            # What the application says while it loads is said again when gunicorn loads it.
-            silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, 1)
-            os.dup2(silence, 2)
-            reason = reason_against_sharing()
-            status = 0 if not reason else 1
-        except BaseException as error:
-            reason = f"the application does not load: {type(error).__name__}: {error}"
-        finally:
-            os.write(write_end, " ".join(reason.split()).encode(errors="replace")[:1000])
-            # Neither exit handlers nor buffers of the parent.
-            os._exit(status)
-    _, ended = os.waitpid(child, 0)
-    os.close(write_end)
-    # Not to the end: a process that the application started may still hold the other end.
-    os.set_blocking(read_end, False)
-    try:
-        reason = os.read(read_end, 4096).decode(errors="replace")
-    except BlockingIOError:
-        reason = ""
-    os.close(read_end)
-    if ended and not reason:
-        return f"the check ended with status {os.waitstatus_to_exitcode(ended)}"
-    return reason
-
-
 def refuse(status: int, message: str) -> NoReturn:
     print(message, file=sys.stderr, flush=True)
     sys.exit(status)
 
 
 def decide_preload() -> tuple[bool, str]:
-    """Whether to preload, and a sentence for the log."""
+    """Whether to preload, and a sentence for the log.
+
+    This process tries it: where it is safe, that was the one time that the application is loaded. Where it is not, the
+    process begins anew, as it was started, with nothing of what the application left in it.
+    """
     wanted = os.environ.get("GUNICORN_PRELOAD") or "false"
     if wanted not in ("auto", "true", "false"):
         refuse(64, f"GUNICORN_PRELOAD is {wanted!r}, allowed are auto, true and false")
     if wanted == "false":
         return False, "off"
     pid, _, decided = os.environ.get(DECIDED, "").partition(":")
-    if pid == str(os.getpid()):
-        return decided == "on", decided
-    began = time.monotonic()
-    reason = reason_against_preload()
-    if reason and wanted == "true":
-        refuse(1, f"GUNICORN_PRELOAD is true, but preloading is not safe: {reason}. Allowed here: auto or false")
-    os.environ[DECIDED] = f"{os.getpid()}:{'off' if reason else 'on'}"
-    return not reason, f"{f'off: {reason}' if reason else 'on'} (checked in {time.monotonic() - began:.1f} s)"
+    if pid != str(os.getpid()):
+        as_started, began = dict(os.environ), time.monotonic()
+        reason = reason_against_preload()
+        if reason and wanted == "true":
+            refuse(1, f"GUNICORN_PRELOAD is true, but preloading is not safe: {reason}. Allowed here: auto or false")
+        decided = f"{f'off: {reason}' if reason else 'on'} (checked in {time.monotonic() - began:.1f} s)"
+        os.environ[DECIDED] = as_started[DECIDED] = f"{os.getpid()}:{decided}"
+        if reason:
+            arguments = getattr(sys, "orig_argv", [sys.executable, *sys.argv])  # Python 3.10 and newer know it
+            os.execve(sys.executable, arguments, as_started)  # noqa: S606 - itself, so no shell is wanted
+    return decided.startswith("on"), decided
 
 
 preload_app, PRELOAD_VERDICT = decide_preload()

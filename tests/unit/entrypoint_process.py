@@ -76,7 +76,9 @@ PROJECT = {
         with open("steps", "a") as steps:
             print(*sys.argv[1:], sep="|", file=steps)
         if sys.argv[1] == "fail":
-            sys.exit(int(sys.argv[2]))
+            sys.exit(int(sys.argv[2]) if sys.argv[2].isdigit() else sys.argv[2])
+        if sys.argv[1] == "kill":
+            os.kill(os.getpid(), 9)
         if sys.argv[1] == "wait_for_ever":
             time.sleep(600)
     """,

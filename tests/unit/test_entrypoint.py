@@ -314,10 +314,34 @@ def test_steps_run_in_order_and_each_word_arrives_as_it_is(stub: Stub) -> None:
     assert run.steps == ["wait_for_db", "collectstatic|--noinput", "echo|$HOME;id|*|`id`|'x'"]
 
 
-def test_a_step_that_fails_ends_it_with_its_status(stub: Stub) -> None:
-    run = stub.run(prestart=["wait_for_db", "fail 3", "collectstatic"])
-    assert (run.status, run.arguments, run.steps) == (3, None, ["wait_for_db", "fail|3"])
-    assert "the step 'fail' before gunicorn failed with exit status 3" in run.error
+@pytest.mark.parametrize(
+    ("step", "status", "said"),
+    [
+        ("fail 3", 3, ""),
+        ("fail no", 1, "no\n"),
+        ("fail", 1, "IndexError: list index out of range\n"),
+    ],
+)
+def test_a_step_that_fails_ends_it_with_its_status(stub: Stub, step: str, status: int, said: str) -> None:
+    run = stub.run(prestart=["wait_for_db", step, "collectstatic"])
+    assert (run.status, run.arguments, run.steps) == (status, None, ["wait_for_db", step.replace(" ", "|")])
+    assert run.error.endswith(f"{said}plane-api: the step 'fail' before gunicorn failed with exit status {status}\n")
+
+
+def test_a_step_that_is_killed_ends_it_too(stub: Stub) -> None:
+    run = stub.run(prestart=["wait_for_db", "kill", "collectstatic"])
+    assert (run.status, run.arguments, run.steps) == (128 + signal.SIGKILL, None, ["wait_for_db", "kill"])
+    assert run.out.endswith("plane-api: manage.py kill\n")
+
+
+def test_the_project_is_loaded_once_for_all_steps_and_found_as_its_script_would(stub: Stub) -> None:
+    (stub.work / "sibling.py").write_text("import os\nprint('loaded by', os.getpid())\n")
+    manage = stub.work / "manage.py"
+    manage.write_text(f"import os, sibling\n{manage.read_text()}\nprint('step of', os.getpid())\n")
+    run = stub.run(prestart=["wait_for_db", "collectstatic --noinput"])
+    assert run.status == 0, run.error
+    loaded, *steps = [int(line.split()[-1]) for line in run.out.splitlines() if " by " in line or " of " in line]
+    assert steps == [loaded, loaded]
 
 
 def test_the_machine_signature_is_a_digest_that_stays(stub: Stub) -> None:
