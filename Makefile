@@ -193,13 +193,21 @@ bake-error-rates: ## How often the gate is wrong, over many made-up histories wh
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
 
-# Hosts of its own, gone afterwards unless something failed: what was measured is kept, and the next run goes on.
+# Hosts of their own, gone afterwards unless something failed.
+with_hosts_to_measure = { export ANSIBLE_INVENTORY=tools/bench/inventory; \
+	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python $(1) && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
+
+# What was measured is kept, and the next run goes on.
 bench: setup ## The proposal's claims side by side, with plots: build/bench/report.html; QUICK=1 for a first look
 	@tools/setup.sh plots
 	@tools/setup.sh bench
-	{ export ANSIBLE_INVENTORY=tools/bench/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
-	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python -m bench $(if $(QUICK),--quick) $(ARGS) && \
-	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
+	$(call with_hosts_to_measure,-m bench $(if $(QUICK),--quick) $(ARGS))
+
+bench-pooler: setup ## PgBouncer in transaction mode: throughput, connections, and what breaks; build/bench/pooler.json
+	@tools/setup.sh bench
+	$(call with_hosts_to_measure,tools/bench_pooler.py $(ARGS))
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
 	python tools/bench_converge.py

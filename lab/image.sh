@@ -14,6 +14,7 @@ packages=(
   python3 python3-venv python3-packaging python3-apt
   haproxy              # admission
   postgresql redis-server  # the data host; stopped everywhere else
+  pgbouncer            # a pooler before the database, while it is measured
   nginx                # the proxy at the edge; stopped everywhere else
   libfaketime          # a host whose clock jumps, without the others'
   "${@:2}"
@@ -25,7 +26,7 @@ mmdebstrap --quiet --variant=minbase --include="$include" \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
   --customize-hook='chroot "$1" systemctl mask systemd-modules-load.service getty.target' \
-  --customize-hook='chroot "$1" systemctl disable haproxy.service redis-server.service postgresql.service nginx.service' \
+  --customize-hook='chroot "$1" systemctl disable haproxy.service redis-server.service postgresql.service pgbouncer.service nginx.service' \
   --customize-hook='mkdir -p "$1/root/.ssh" && chmod 700 "$1/root/.ssh"' \
   trixie "$work/host.tar"
 

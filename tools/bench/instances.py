@@ -119,7 +119,7 @@ def unit_of(variant: Variant) -> str:
 def answers(url: str, headers: Mapping[str, str]) -> bool:
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http, to a front door of the lab
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - http, to a front door of the lab
             answer.read()
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
