@@ -35,7 +35,7 @@ PAYLOADS = (1, 5, 10, 25)  # MiB
 # Slots of heavy routes: as the default of plane_api_heavy_routes has it.
 HEAVY_SLOTS = 2
 # Requests of each point, in as many rounds: not every one is as bad as the worst where few run at once.
-REQUESTS, MOST_ROUNDS = 32, 4
+REQUESTS = 32
 # Clients for each slot, and at the most: workers take connections unevenly, and every one is to be full.
 CROWD, MOST_CROWD = 2, 4
 # Of the predicted peak: with the first nothing fails, with the second the kernel kills.
@@ -181,7 +181,7 @@ def fill_of(worker_class: str, slots: int, most: int, payload: int, rounds: int 
         "clients": slots * CROWD if crowded else slots,
         "most": slots * MOST_CROWD if crowded else slots,
         "slots": slots,
-        "rounds": max(1, min(MOST_ROUNDS, REQUESTS // slots)) if rounds is None else rounds,
+        "rounds": max(1, REQUESTS // slots) if rounds is None else rounds,
     }
 
 

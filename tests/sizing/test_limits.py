@@ -47,20 +47,23 @@ from pathlib import Path
 from process_model import procfs
 groups = procfs.cgroup_of(int(sys.argv[1]))
 
-def folder(controller):
+def group(controller):
     path = Path(groups.get(controller) or groups["unified"])
-    path = path.parent if path.name.endswith(".service") else path
-    return procfs.CGROUP / (controller if controller in groups else "") / str(path).lstrip("/")
+    return str(path.parent if path.name.endswith(".service") else path)
+
+def folder(controller):
+    return procfs.CGROUP / (controller if controller in groups else "") / group(controller).lstrip("/")
 
 def numbers(path):
     return {name: int(number) for name, number in (line.split() for line in procfs.read(path).splitlines())}
 
 stat = numbers(folder("cpu") / "cpu.stat")
+# Not of version 1's accounts: there systemd leaves the group's processes among those of the whole host.
+used = 1e6 * procfs.cpu_seconds_of_group(group("unified"))
 if "cpu" in groups:
-    used = int(procfs.read(folder("cpuacct") / "cpuacct.usage")) / 1000
     quota, period = (int(procfs.read(folder("cpu") / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
 else:
-    used, (quota, period) = stat["usage_usec"], map(int, procfs.read(folder("cpu") / "cpu.max").split())
+    quota, period = map(int, procfs.read(folder("cpu") / "cpu.max").split())
 print(json.dumps({"used": used, "quota": quota, "period": period, "periods": stat["nr_periods"],
                   "throttled": stat["nr_throttled"], "tasks": int(procfs.read(folder("pids") / "pids.current"))}))
 """
