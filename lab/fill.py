@@ -32,6 +32,8 @@ WARMING = 10
 JOURNAL_SECONDS = 10.0
 # After so long without a further answer that begins, more clients ask. Shorter than a gate's patience.
 STALLS_SECONDS = 2.0
+# What was held before a fill is given back when it was not less in so many looks, a tenth of a second each.
+CALM_LOOKS, LETTING_GO_SECONDS = 5, 10.0
 # By our own hook: gunicorn itself only asks whether it might be that.
 SAID = "ended, out of memory"
 
@@ -75,6 +77,17 @@ def forget_peak(group: Path) -> None:
             return
 
 
+def wait_until_let_go(group: Path) -> None:
+    """What a fill held is given back only after its last byte was read: else it is in the peak of the next one."""
+    least, calm = calibrate.held(group), 0
+    deadline = time.monotonic() + LETTING_GO_SECONDS
+    while calm < CALM_LOOKS and time.monotonic() < deadline:
+        time.sleep(0.1)
+        now = calibrate.held(group)
+        calm = 0 if now < least else calm + 1
+        least = min(least, now)
+
+
 def database_connections(master: int) -> int:
     """Open connections to the port of the database, of this host or of the container that the process is in."""
     return len(procfs.tcp_connections_to(metrics.DATABASE_PORT, master))
@@ -105,6 +118,7 @@ def filled(asked: calibrate.Asked, group: Path, master: int, fill: Fill) -> dict
     """What the instance held at its peak, how many answers were held at once, and who was answered otherwise."""
     failed: Counter[str] = Counter()
     begun = 0
+    wait_until_let_go(group)
     forget_peak(group)
     with calibrate.Peak(functools.partial(database_connections, master)) as connections:
         for _ in range(fill.rounds):

@@ -34,8 +34,10 @@ CLASSES = ("gthread", "uvicorn")
 PAYLOADS = (1, 5, 10, 25)  # MiB
 # Slots of heavy routes: as the default of plane_api_heavy_routes has it.
 HEAVY_SLOTS = 2
-# Requests of each point, in as many rounds: not every one is as bad as the worst where few run at once.
+# Requests of each point, in as many rounds: not every one is as bad as the worst where few run at once. Under uvicorn
+# how many answers are put together at once differs from round to round where many run, too.
 REQUESTS = 32
+LEAST_ROUNDS = {"gthread": 1, "uvicorn": 4}
 # Clients for each slot, and at the most: workers take connections unevenly, and every one is to be full.
 CROWD, MOST_CROWD = 2, 4
 # Of the predicted peak: with the first nothing fails, with the second the kernel kills.
@@ -181,7 +183,7 @@ def fill_of(worker_class: str, slots: int, most: int, payload: int, rounds: int 
         "clients": slots * CROWD if crowded else slots,
         "most": slots * MOST_CROWD if crowded else slots,
         "slots": slots,
-        "rounds": max(1, REQUESTS // slots) if rounds is None else rounds,
+        "rounds": max(LEAST_ROUNDS[worker_class], REQUESTS // slots) if rounds is None else rounds,
     }
 
 

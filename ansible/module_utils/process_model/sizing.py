@@ -54,8 +54,7 @@ class Coefficients:
     what it has in common with the master where the application is loaded before the fork. thread: a busy thread.
     request: a busy request beside its payload. copies: bytes held for each byte of the payload, until it is read.
     transient: the same, more, while the answer is put together. at_once: for so many requests where `asked` come
-    together, and no more where more come: the others' answers are there already, or wait for a processor or for the
-    database. Fewer meet more seldom, in proportion down to one, that is always by itself.
+    together, and in proportion where more or fewer come, down to one, that is always by itself.
     allocator: what the allocator keeps, once for the instance.
     """
 
@@ -187,10 +186,10 @@ def at_rest(model: Model, costs: Coefficients, worker: float) -> float:
 
 
 def put_together_at_once(requests: int, costs: Coefficients) -> float:
-    """How many answers of so many requests are put together at the same time."""
+    """How many answers of so many requests are put together at the same time, at the worst."""
     if requests <= 1 or costs.at_once <= 1:
         return 1.0
-    return 1 + (costs.at_once - 1) * min(1.0, (requests - 1) / max(costs.asked - 1, 1))
+    return 1 + (costs.at_once - 1) * (requests - 1) / max(costs.asked - 1, 1)
 
 
 def busy(model: Model, costs: Coefficients, heavy_payload: float) -> float:
