@@ -209,7 +209,8 @@ def calibrated(api: Host, worker_class: str) -> sizing.Coefficients:
     request = {"paths": [client.SMALL, path_of(5)], "headers": client.KEY, "clients": 16}
     file = "/run/plane-process-model/requests.json"
     api.run(f"cat >{file}", stdin=json.dumps(request))
-    text = api.run(f"plane-process-model calibrate plane-api {file} --worker-class {worker_class}; rm {file}")
+    calibrate = f"plane-process-model calibrate plane-api {file} --worker-class {worker_class}"
+    text = api.run(f"trap 'rm {file}' EXIT; {calibrate}")
     return sizing.Coefficients(**json.loads(text)["coefficients"])
 
 
