@@ -64,14 +64,16 @@ def cursor(mine: Connection, others: Callable[[], Connection]) -> bool:
 
 def cursor_in_a_transaction(mine: Connection, others: Callable[[], Connection]) -> bool:
     with mine.transaction():
-        mine.execute("DECLARE some CURSOR FOR SELECT generate_series(1, 10)")
+        mine.execute("DECLARE few CURSOR FOR SELECT generate_series(1, 10)")
         others()
-        return one(mine, "FETCH 1 FROM some") == 1
+        return one(mine, "FETCH 1 FROM few") == 1
 
 
 def notification(mine: Connection, others: Callable[[], Connection]) -> bool:
     mine.execute("LISTEN news")
-    others().execute("NOTIFY news")
+    other = others()
+    other.execute("NOTIFY news")
+    other.commit()
     return len(list(mine.notifies(timeout=2, stop_after=1))) == 1
 
 

@@ -50,7 +50,7 @@ FOLDER = ROOT / "build" / "bench"
 # A quick run has a folder of its own, so that it takes nothing of a long one's away.
 QUICK = FOLDER / "quick"
 # What a measurement takes beside its seconds, and new processes do.
-BESIDE, RENEWAL = 1.5, 10.0
+BESIDE, RENEWAL = 1.5, 8.0
 
 
 def file_of(folder: Path, name: str, case: str, variant: str, repetition: int) -> Path:
