@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tools that load the lab's hosts share the clients of the lab and the helpers of its tests.
-with_helpers := PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils python
+with_helpers := PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python
 # Those that draw, and need no host, run where matplotlib is.
 with_plots := PYTHONPATH=$(CURDIR)/ansible/module_utils build/plots/bin/python
 # So that what is piped comes line by line.
@@ -196,7 +196,7 @@ request-state: setup ## What a request finds of others, by mechanism and worker 
 # Hosts of their own, gone afterwards unless something failed.
 with_hosts_to_measure = { export ANSIBLE_INVENTORY=tools/bench/inventory; \
 	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
-	PYTHONPATH=$(CURDIR)/lab:$(CURDIR)/tests:$(CURDIR)/ansible/module_utils:$(CURDIR)/tools python $(1) && \
+	$(with_helpers) $(1) && \
 	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
 
 # What was measured is kept, and the next run goes on.

@@ -12,11 +12,11 @@ Writes build/bench/pooler.json.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shlex
 import statistics
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,7 +26,8 @@ from urllib.parse import urlsplit
 from bench import generator
 from bench.compare import differs
 from bench.data import HERE, Load, Release, Variant, release
-from bench.instances import FIRST_PORT, SERVICE, alone, warm
+from bench.instances import FIRST_PORT, SERVICE, alone, python_of, warm
+from process_model.calibrate import Peak
 from process_model.report import columns
 from support import ROOT, Host, inventory_hosts, seed, site, succeeded, wait_for
 
@@ -90,33 +91,19 @@ unix_socket_dir =
         database.run(f"systemctl stop {unit}; rm -rf {FOLDER}", check=False)
 
 
-@contextmanager
-def connections_counted(database: Host) -> Iterator[list[int]]:
-    """How many clients' connections PostgreSQL has, looked at again and again until the block ends."""
+def connections_of(database: Host) -> int:
+    """How many clients' connections PostgreSQL has."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    found: list[int] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(LOOKS_EVERY):
-            found.append(int(database.run(f'runuser -u postgres -- psql -At -c "{query}"')))
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        looking.join()
+    return int(database.run(f'runuser -u postgres -- psql -At -c "{query}"'))
 
 
 def measured(way: str, base: str, of: Release, clients: int, seconds: float, database: Host) -> Measured:
-    with connections_counted(database) as counted:
+    with Peak(functools.partial(connections_of, database), every=LOOKS_EVERY) as connections:
         loads = {ASKED: (of.paths[ASKED], Load(rate=0, clients=clients))}
         found = generator.run(base, of.headers, loads, seconds)[ASKED]
     if found.unfit:
         sys.exit(f"bench-pooler: {way}, {clients} clients: {', '.join(found.unfit)}")
-    return Measured(way, clients, found.rate, 1000 * found.p99, sum(found.failed.values()), max(counted, default=0))
+    return Measured(way, clients, found.rate, 1000 * found.p99, sum(found.failed.values()), connections.most)
 
 
 def table(results: Sequence[Measured]) -> list[list[str]]:
@@ -138,9 +125,8 @@ def table(results: Sequence[Measured]) -> list[list[str]]:
 
 def relied_on(api: Host, urls: list[str]) -> dict[str, list[str]]:
     """What pooler_sessions.py found with each address, on the host of the service."""
-    python = f"/etc/{SERVICE}/{api.live()}/release/venv/bin/python"
     found: dict[str, list[str]] = json.loads(
-        api.run(f"{python} - {shlex.join(urls)}", stdin=SESSIONS.read_text(encoding="utf-8"))
+        api.run(f"{python_of(api)} - {shlex.join(urls)}", stdin=SESSIONS.read_text(encoding="utf-8"))
     )
     return found
 
@@ -174,8 +160,8 @@ def main() -> None:
             for clients in CLIENTS:
                 for repetition in range(given.repetitions):
                     for way in list(bases)[:: -1 if repetition % 2 else 1]:
-                        results.append(measured(way, bases[way], of, clients, given.seconds, database))
-                        one = results[-1]
+                        one = measured(way, bases[way], of, clients, given.seconds, database)
+                        results.append(one)
                         print(f"{clients} clients, {way}: {one.rate:.0f} answers a second", flush=True)
         found = relied_on(api, [url, through])
     ways_table = [["may be relied on", DIRECT, POOLED]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import shlex
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from support import PORTS, ROOT, Host, seed, site, succeeded, wait_for
 
@@ -86,6 +86,11 @@ def peak_and_held(said: str) -> tuple[float, float]:
     return float(peak), float(found.get("total_rss", found.get("anon", "nan")))
 
 
+def python_of(host: Host) -> str:
+    """The Python of the live colour's release."""
+    return f"/etc/{SERVICE}/{host.live()}/release/venv/bin/python"
+
+
 def limits(tier: str = "low") -> list[str]:
     """Properties of systemd: the tier's processors and memory."""
     row = load(ROOT / "ansible" / "vars" / "tiers.yml")["plane_tiers"][tier]
@@ -116,18 +121,21 @@ def unit_of(variant: Variant) -> str:
     return f"{SERVICE}-bench-{variant.name}.service"
 
 
-def answers(url: str, headers: Mapping[str, str]) -> bool:
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http, to a front door of the lab
+def answers(base: str, path: str, headers: Mapping[str, str]) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=60)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - http, to a front door of the lab
-            answer.read()
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", path, headers=dict(headers))
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status == 200
+    except OSError:
         return False
+    finally:
+        connection.close()
 
 
 def wait_until_it_answers(base: str, release: Release) -> None:
-    wait_for(lambda: answers(base + next(iter(release.paths.values())).path, release.headers), 120)
+    wait_for(lambda: answers(base, next(iter(release.paths.values())).path, release.headers), 120)
 
 
 @contextmanager
@@ -150,9 +158,9 @@ def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) 
 @contextmanager
 def peers(host: Host) -> Iterator[None]:
     """What other servers need beside the release, until the block ends: of the lab's wheels, or an index."""
-    python = f"/etc/{SERVICE}/{host.live()}/release/venv/bin/python"
     host.run(
-        f"{python} -m pip install --quiet --disable-pip-version-check --target {PEERS} --requirement /dev/stdin "
+        f"{python_of(host)} -m pip install --quiet --disable-pip-version-check --target {PEERS} "
+        "--requirement /dev/stdin "
         "$(test -d /opt/wheelhouse && echo --no-index --find-links=/opt/wheelhouse)",
         stdin=REQUIREMENTS.read_text(encoding="utf-8"),
     )
@@ -200,7 +208,7 @@ def running(
 def warm(instance: Instance, release: Release, rounds: int = WARMING) -> None:
     """Ask for everything, one after the other. Raises ValueError where something is not answered by 200."""
     for asked in release.paths.values():
-        if not all(answers(instance.base + asked.path, release.headers) for _ in range(rounds)):
+        if not all(answers(instance.base, asked.path, release.headers) for _ in range(rounds)):
             raise ValueError(f"{instance.variant.title} does not answer {asked.path} with 200")
 
 
@@ -213,7 +221,7 @@ def machine_of(host: Host) -> dict[str, str]:
     """What a raw result has to say of where it was measured."""
     said = host.run(
         "uname -r; nproc; . /etc/os-release; echo $PRETTY_NAME; "
-        f"/etc/{SERVICE}/{host.live()}/release/venv/bin/python -m pip --disable-pip-version-check freeze 2>/dev/null "
+        f"{python_of(host)} -m pip --disable-pip-version-check freeze 2>/dev/null "
         "| grep -iE '^(django|gunicorn|uvicorn|asgiref)=' | tr '\\n' ' '"
     ).splitlines()
     return dict(zip(("kernel", "processors", "system", "packages"), said))

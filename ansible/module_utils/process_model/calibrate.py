@@ -193,16 +193,17 @@ def held(group: Path) -> int:
 
 
 class Peak:
-    """The most of what can only be looked at, while the block ran: `most`."""
+    """The most of what can only be looked at, while the block ran: `most`. every: seconds between two looks."""
 
-    def __init__(self, look: Callable[[], int]) -> None:
+    def __init__(self, look: Callable[[], int], every: float = POLL_SECONDS) -> None:
         self.look = look
+        self.every = every
         self.most = 0
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self) -> None:
-        while not self.over.wait(POLL_SECONDS):
+        while not self.over.wait(self.every):
             self.most = max(self.most, self.look())
 
     def __enter__(self) -> Peak:
