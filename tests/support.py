@@ -19,7 +19,8 @@ from typing import Any
 
 import client
 import yaml
-from process_model.colours import other
+from process_model.admission import parse_statistics
+from process_model.colours import ADMISSION_SOCKET, other
 
 ROOT = Path(__file__).resolve().parents[1]
 # Another one where Ansible's own variable names it.
@@ -136,6 +137,14 @@ class Host:
         """Where clients reach the service: its front door, or the proxy of the installation."""
         return f"http://{self.address}" if CONTAINED else f"http://{self.address}:{PORTS[service]}"
 
+    def admission(self, asked: str, check: bool = True) -> str:
+        """What HAProxy's runtime socket answers."""
+        return self.run(f"echo '{asked}' | socat - UNIX-CONNECT:{ADMISSION_SOCKET}", check=check)
+
+    def statistics(self) -> dict[tuple[str, str], dict[str, str]]:
+        """HAProxy's `show stat`, by names of proxy and server."""
+        return {(row["pxname"], row["svname"]): row for row in parse_statistics(self.admission("show stat"))}
+
     def master(self, service: str = "plane-api", colour: str | None = None) -> int:
         return int(self.run(f"systemctl show -P MainPID {service}@{colour or self.live(service)}"))
 
@@ -241,7 +250,7 @@ def on_colour(host: Host, service: str, colour: str, command: str, **names: obje
         "OTHER": other(colour),
         "ETC": f"/etc/{service}/{colour}",
         "UNIT": f"{service}@{colour}.service",
-        "ADMISSION": "/run/plane-admission/admin.sock",
+        "ADMISSION": str(ADMISSION_SOCKET),
         # Admission's container listens on every address of its own network; on a host it is the inventory's alone.
         "ADDRESS": "0.0.0.0" if CONTAINED else host.address,  # noqa: S104 - what admission does is what a fault imitates
         "PORT": PORTS[service],

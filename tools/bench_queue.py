@@ -27,7 +27,6 @@ from typing import Any
 import aiohttp
 from client import KEY
 from process_model import sizing
-from process_model.admission import parse_statistics
 from process_model.report import columns
 from support import Host, inventory_hosts, playbook, succeeded
 
@@ -111,11 +110,10 @@ async def send(base: str, arriving: list[Request], samples: list[int], host: Hos
 
 
 def in_use(host: Host) -> int:
-    shown = parse_statistics(host.run("echo 'show stat' | socat - /run/plane-admission/admin.sock"))
     return sum(
         int(row["scur"])
-        for row in shown
-        if row["pxname"] == "plane-api" and row["svname"] not in ("FRONTEND", "BACKEND")
+        for (proxy, server), row in host.statistics().items()
+        if proxy == "plane-api" and server not in ("FRONTEND", "BACKEND")
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import client
 import pytest
-from process_model.admission import parse_statistics
 from support import DEAF, ROOT, Host, load, site, succeeded, wait_for
 
 README = ROOT / "ansible" / "roles" / "plane_proxy" / "README.md"
@@ -97,14 +96,9 @@ def ask(front: str, path: str, method: str = "GET") -> tuple[int, Any, bytes]:
         connection.close()
 
 
-def statistics(host: Host) -> dict[tuple[str, str], dict[str, str]]:
-    shown = parse_statistics(host.run("echo 'show stat' | socat - /run/plane-admission/admin.sock"))
-    return {(row["pxname"], row["svname"]): row for row in shown}
-
-
 def inside(host: Host) -> int:
     """Requests inside gunicorn at this moment, but for those of the heavy route: each of them has a thread."""
-    return int(statistics(host)["plane-api", host.live()]["scur"])
+    return int(host.statistics()["plane-api", host.live()]["scur"])
 
 
 @contextmanager
@@ -148,9 +142,9 @@ def test_a_503_of_admission_arrives_with_retry_after_and_is_asked_once(name: str
     with running(apart, name) as front:
         unit = f"plane-api@{apart.live()}"
         apart.run(f"systemctl stop {unit}")
-        before = int(statistics(apart)["plane-api", "FRONTEND"]["req_tot"])
+        before = int(apart.statistics()["plane-api", "FRONTEND"]["req_tot"])
         answers = [ask(front, client.SMALL) for _ in range(4)]
-        asked = int(statistics(apart)["plane-api", "FRONTEND"]["req_tot"]) - before
+        asked = int(apart.statistics()["plane-api", "FRONTEND"]["req_tot"]) - before
         apart.run(f"systemctl start {unit}")
         wait_for(lambda: ask(front, client.SMALL)[0] == 200)
     assert {(status, headers["Retry-After"]) for status, headers, _ in answers} == {(503, "2")}

@@ -88,7 +88,7 @@ def test_nothing_of_graphql_is_there(adopted: Host) -> None:
     assert not adopted.run("find /etc /run /srv -path '*plane*' -name '*graphql*'")
     assert not adopted.run("grep -rl plane-graphql /etc/plane-* /etc/systemd/system/plane-* || true")
     assert not adopted.run("docker ps --all --format '{{.Names}}' | grep graphql || true")
-    assert "plane-graphql" not in adopted.run("echo 'show stat' | socat - /run/plane-admission/admin.sock")
+    assert "plane-graphql" not in adopted.admission("show stat")
 
 
 def test_no_secret_of_its_is_printed_or_written(adopted: Host, adoption: str) -> None:

@@ -19,7 +19,6 @@ import dashboard
 import environments
 import pytest
 import yaml
-from process_model.admission import parse_statistics
 from process_model.metrics import REASONS
 from prometheus import Prometheus
 from support import ROOT, Host, changed, load, playbook, site, succeeded, wait_for
@@ -296,8 +295,7 @@ def wait_for_requests(host: Host, count: int) -> None:
 
 def found_so_far(host: Host) -> int:
     """Requests that HAProxy has taken for the service, however many came on one connection."""
-    shown = parse_statistics(host.run("echo 'show stat' | socat - /run/plane-admission/admin.sock"))
-    return next(int(row["req_tot"]) for row in shown if (row["pxname"], row["svname"]) == ("plane-api", "FRONTEND"))
+    return int(host.statistics()["plane-api", "FRONTEND"]["req_tot"])
 
 
 def test_no_request_is_lost_where_prometheus_is_killed(

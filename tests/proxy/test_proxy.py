@@ -16,7 +16,6 @@ from typing import Any
 import aiohttp
 import client
 import pytest
-from process_model.admission import parse_statistics
 from support import (
     DEAF,
     Host,
@@ -74,20 +73,14 @@ def ask(host: Host, path: str, method: str = "GET", body: Any = None, port: int 
         connection.close()
 
 
-def statistics(host: Host) -> dict[str, dict[str, str]]:
-    """HAProxy's own counts of REST: its frontend, its backend, and the live colour."""
-    shown = parse_statistics(host.run("echo 'show stat' | socat - /run/plane-admission/admin.sock"))
-    return {row["svname"]: row for row in shown if row["pxname"] == "plane-api"}
-
-
 def inside(host: Host) -> int:
     """Requests inside gunicorn at this moment: each of them has a thread."""
-    return int(statistics(host)[host.live()]["scur"])
+    return int(host.statistics()["plane-api", host.live()]["scur"])
 
 
 def asked(host: Host) -> int:
     """Requests that the host's front door has taken so far."""
-    return int(statistics(host)["FRONTEND"]["req_tot"])
+    return int(host.statistics()["plane-api", "FRONTEND"]["req_tot"])
 
 
 def verdict(edge: Host) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from bench import generator, report
@@ -41,8 +42,9 @@ from bench.data import (
     variants_of,
 )
 from bench.generator import Tally
-from bench.instances import alone_command, peak_and_held
+from bench.instances import Instance, alone_command, peak_and_held
 from entrypoint_process import SYSTEM_PATH, executable, render
+from support import Host
 
 SMALL = Asked("/small", 0)
 CLOSED, OPEN = Load(0, 4), Load(20, 0)
@@ -124,6 +126,13 @@ def test_a_variant_is_either_alone_or_deployed(tmp_path: Path) -> None:
     path = tmp_path / "variants.yml"
     path.write_text("both: {title: both, direct: {}, inventory: {}}\n")
     with pytest.raises(DataError, match="both"):
+        variants(path)
+
+
+def test_slots_are_those_of_a_variant_behind_admission(tmp_path: Path) -> None:
+    path = tmp_path / "variants.yml"
+    path.write_text("alone: {title: alone, direct: {}}\nfew: {title: few, heavy_slots: {alone: 1}}\n")
+    with pytest.raises(DataError, match="few has heavy_slots of alone"):
         variants(path)
 
 
@@ -346,6 +355,40 @@ def test_gunicorn_alone_is_called_as_the_proposal_says(tmp_path: Path, name: str
     done = subprocess.run(words, env=colour, cwd=tmp_path, capture_output=True, text=True, check=False)
     always = "--workers 2 --bind 0.0.0.0:8101 --max-requests 0 --max-requests-jitter 1000 --access-logfile -"
     assert done.stdout.split() == f"{always} {expected}".split(), done.stderr
+
+
+def test_a_variable_of_the_colour_may_stay_as_it_is() -> None:
+    words = shlex.split(alone_command(variants()["gthread-recycled-warmed"], "blue", 8101))
+    assert "GUNICORN_MAX_REQUESTS=40" in words
+    assert "GUNICORN_ISOLATE_REQUESTS=false" in words
+    assert not [word for word in words if word.startswith(("GUNICORN_CONFIG", "GUNICORN_WARM_UP", "GUNICORN_PRELOAD"))]
+
+
+class AdmissionOfAHost(Host):
+    """What was asked of its HAProxy, which runs with one heavy route of two slots."""
+
+    asked: ClassVar[list[str]] = []
+
+    def live(self, service: str = "plane-api") -> str:
+        return "blue"
+
+    def statistics(self) -> dict[tuple[str, str], dict[str, str]]:
+        names = [("plane-api", "blue"), ("plane-api.downloads", "blue"), ("plane-api.downloads", "canary")]
+        return {name: {"slim": "2"} for name in names}
+
+    def admission(self, asked: str, check: bool = True) -> str:
+        self.asked.append(asked)
+        return ""
+
+
+@pytest.mark.parametrize("slots", [0, 6])
+def test_heavy_routes_have_other_slots_while_a_variant_is_measured(slots: int) -> None:
+    host = AdmissionOfAHost("one", "198.51.100.1")
+    host.asked.clear()
+    with pytest.raises(KeyError), Instance(KNOWN["after"], host, "http://h", [], heavy_slots=slots).prepared():
+        raise KeyError("whatever ends it")
+    wanted = [f"set maxconn server plane-api.downloads/blue {number}" for number in (6, 2)]
+    assert host.asked == (wanted if slots else [])
 
 
 def test_another_server_is_started_by_the_releases_python() -> None:

@@ -93,10 +93,12 @@ def length(asked: Experiment) -> float:
 def measure(case: str, repetition: int, instance: Instance, asked: Experiment, of: Release) -> Measurement:
     if asked.fresh:
         instance.renew(of)
-    before = instance.cpu()
     loads = {name: (of.paths[name], each) for name, each in asked.cases[case].items()}
-    tallies = generator.run(instance.base, of.headers, loads, asked.seconds)
-    found = Measurement(case, instance.variant.name, repetition, tallies, instance.cpu() - before)
+    with instance.prepared():
+        before = instance.cpu()
+        tallies = generator.run(instance.base, of.headers, loads, asked.seconds)
+        used = instance.cpu() - before
+    found = Measurement(case, instance.variant.name, repetition, tallies, used)
     if asked.fresh:
         # Not waited for: how much is held after this time is what is asked.
         time.sleep(asked.settle)
@@ -230,7 +232,12 @@ def main() -> None:
             sys.exit("bench: no h2load on PATH: tools/setup.sh bench installs it")
         if given.fresh:
             shutil.rmtree(folder / "results", ignore_errors=True)
-        names = list(dict.fromkeys(name for each in asked for name in each.variants))
+        # With those that another one is set up from.
+        names = list(
+            dict.fromkeys(
+                name for each in asked for asks in each.variants for name in (*(known[asks].heavy_slots or ()), asks)
+            )
+        )
         hosts = [Host(name, address) for name, address in inventory_hosts(group="plane_api").items()]
         began = time.monotonic()
         try:

@@ -14,6 +14,8 @@ EXPERIMENTS = HERE / "experiments"
 METRICS = ("p50", "p95", "p99", "worst", "settled", "rate", "cpu", "peak", "held")
 # Of a goal's `against`: the variant that did best.
 BEST = "best"
+# What a variant may be.
+KINDS = {"direct", "inventory", "python", "heavy_slots"}
 
 
 class DataError(ValueError):
@@ -22,15 +24,17 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Variant:
-    """direct: variables of the entrypoint; inventory: variables of the inventory; python: arguments of the release's
-    Python, in which {port} stands for the port. Two of them are None.
+    """direct: variables of the entrypoint, None: as deployed; inventory: variables of the inventory; python: arguments
+    of the release's Python, in which {port} stands for the port; heavy_slots: how many the heavy routes of a variant
+    behind admission have, by its name. All but one are None.
     """
 
     name: str
     title: str
-    direct: Mapping[str, str] | None = None
+    direct: Mapping[str, str | None] | None = None
     inventory: Mapping[str, Any] | None = None
     python: str | None = None
+    heavy_slots: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Experiment:
     has no end of its own. fresh: the processes of the variant are new ones each time, so that its peak of memory is
     that of the measurement; settle: seconds after which what is held then is looked at. grid: its variants are gthread
     alone with these workers (first) and threads (second), of which only the one that is asked runs, and its plots are
-    maps of them; front: case -> by what the report says which of the grid nothing else beats in everything.
+    maps of them; front: case -> by what the report says which variants nothing else beats in everything.
     """
 
     name: str
@@ -118,7 +122,9 @@ class Experiment:
 
 
 def of_grid(workers: int, threads: int) -> Variant:
-    variables = {"GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": str(workers), "GUNICORN_THREADS": str(threads)}
+    variables: dict[str, str | None] = {
+        "GUNICORN_WORKER_CLASS": "gthread", "GUNICORN_WORKERS": str(workers), "GUNICORN_THREADS": str(threads)
+    }  # fmt: skip
     return Variant(f"gthread-{workers}x{threads}", f"gthread {workers}×{threads}", variables)
 
 
@@ -139,12 +145,19 @@ def variants(path: Path = HERE / "variants.yml") -> dict[str, Variant]:
     found = {}
     for name, said in load(path).items():
         direct = said.get("direct")
-        if len(said) != 2 or not set(said) - {"title"} <= {"direct", "inventory", "python"}:
-            raise DataError(
-                f"{path}: {name} has {sorted(said)}. Allowed: title, and one of direct, inventory and python"
-            )
-        words = None if direct is None else {key: str(value) for key, value in direct.items()}
-        found[name] = Variant(name, str(said["title"]), words, said.get("inventory"), said.get("python"))
+        if len(said) != 2 or not set(said) - {"title"} <= KINDS:
+            raise DataError(f"{path}: {name} has {sorted(said)}. Allowed: title, and one of {sorted(KINDS)}")
+        words = (
+            None if direct is None else {key: None if value is None else str(value) for key, value in direct.items()}
+        )
+        found[name] = Variant(
+            name, str(said["title"]), words, said.get("inventory"), said.get("python"), said.get("heavy_slots")
+        )
+    for name, variant in found.items():
+        for other in variant.heavy_slots or ():
+            if other not in found or found[other].inventory is None:
+                deployed = sorted(each.name for each in found.values() if each.inventory is not None)
+                raise DataError(f"{path}: {name} has heavy_slots of {other}. Allowed: {deployed}")
     return found
 
 

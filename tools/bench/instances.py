@@ -6,7 +6,7 @@ import http.client
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from support import PORTS, ROOT, Host, seed, site, succeeded, wait_for
@@ -36,13 +36,33 @@ UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_T
 
 @dataclass(frozen=True)
 class Instance:
-    """units: of systemd, whose processor time is the service's. command: starts one that is not kept running."""
+    """units: of systemd, whose processor time is the service's. command: starts one that is not kept running.
+
+    heavy_slots: of its heavy routes while it is measured; 0: as deployed.
+    """
 
     variant: Variant
     host: Host
     base: str
     units: Sequence[str]
     command: str = ""
+    heavy_slots: int = 0
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """As the variant says while the block runs, as deployed afterwards."""
+        before = {
+            f"{proxy}/{server}": row["slim"]
+            for (proxy, server), row in (self.host.statistics() if self.heavy_slots else {}).items()
+            if proxy.startswith(f"{SERVICE}.") and server == self.host.live()
+        }
+        try:
+            for server in before:
+                self.host.admission(f"set maxconn server {server} {self.heavy_slots}")
+            yield
+        finally:
+            for server, slots in before.items():
+                self.host.admission(f"set maxconn server {server} {slots}")
 
     def cpu(self) -> float:
         """Seconds of processor that the units have used. Reads control groups of version 2, beside version 1 too."""
@@ -104,7 +124,7 @@ def alone_command(variant: Variant, colour: str, port: int) -> str:
         f"User={SERVICE}", "Group=plane", f"EnvironmentFile={etc}/environment", f"WorkingDirectory={etc}/release/code",
         *limits(), "OOMPolicy=continue",
     ]  # fmt: skip
-    variables = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
+    variables: dict[str, str | None] = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
     start = [f"{etc}/entrypoint.sh"]
     if variant.python:
         # PYTHONPATH holds its packages, and no more: the release's own are those of its Python.
@@ -113,7 +133,7 @@ def alone_command(variant: Variant, colour: str, port: int) -> str:
     words = ["systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet"]
     words += [f"--property={each}" for each in properties]
     words += ["/usr/bin/env", *(f"--unset={name}" for name in UNSET)]
-    words += [f"{name}={value}" for name, value in variables.items()]
+    words += [f"{name}={value}" for name, value in variables.items() if value is not None]
     return shlex.join([*words, *start])
 
 
@@ -194,7 +214,8 @@ def running(
     with ExitStack() as stack:
         if any(variant.python for variant in variants):
             stack.enter_context(peers(hosts[0]))
-        for number, variant in enumerate(variant for variant in variants if variant.inventory is None):
+        alone_on_it = [variant for variant in variants if variant.inventory is None and variant.heavy_slots is None]
+        for number, variant in enumerate(alone_on_it):
             now = variant.name not in later
             if now:
                 print(f"starting {variant.title} on {hosts[0].name}", flush=True)
@@ -202,6 +223,9 @@ def running(
         for instance in found.values():
             if not instance.command:
                 warm(instance, release)
+        for variant in variants:
+            for other, slots in (variant.heavy_slots or {}).items():
+                found[variant.name] = replace(found[other], variant=variant, heavy_slots=slots)
         yield found
 
 

@@ -71,11 +71,11 @@ def sentence(verdict: Verdict, variants: Mapping[str, Variant]) -> str:
 
 
 def on_front(part: Part, case: str, variants: Mapping[str, Variant]) -> str:
-    """Which of a grid's variants are worth their memory."""
+    """Which variants no other one beats."""
     aims = part.experiment.front[case]
     names = [variants[name].title for name in front(aims, case, part.rows)]
     by = ", ".join(f"{COLUMNS[aim.metric]} ({aim.load})" for aim in aims)
-    return f"{case}: nothing of the grid beats {', '.join(names) or 'what could not be said'} in all of {by}"
+    return f"{case}: nothing beats {', '.join(names) or 'what could not be said'} in all of {by}"
 
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
