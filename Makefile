@@ -210,7 +210,12 @@ bench-pooler: setup ## PgBouncer in transaction mode: throughput, connections, a
 	$(call with_hosts_to_measure,tools/bench_pooler.py $(ARGS))
 
 bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
-	python tools/bench_converge.py
+	$(with_helpers) tools/bench_converge.py
+
+bench-growth: setup ## The same for 1 to 16 hosts, of its own: what another host adds
+	{ export ANSIBLE_INVENTORY=tools/growth; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	ansible-playbook site.yml -l staging && $(with_helpers) tools/bench_converge.py --growth && \
+	python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; }
 
 bench-admission: staging ## Small calls under 40 clients on the heavy route, with and without admission's routes
 	$(with_helpers) tools/bench_admission.py

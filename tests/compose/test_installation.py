@@ -140,13 +140,8 @@ def test_a_flip_and_the_way_back_lose_nothing(adopted: Host) -> None:
     succeeded(verify())
 
 
-ONE_WORKER = (
-    "sed -i 's/--workers \"$GUNICORN_WORKERS\"/--workers 1/' /etc/plane-api/$COLOUR/entrypoint.sh; "
-    "systemctl restart plane-api@$COLOUR; "
-    "until curl -fso /dev/null --unix-socket /run/plane-api/$COLOUR/gunicorn.sock http://localhost/; do sleep 0.2; done"
-)
+# Those of an installation alone. `make mutants-compose` has every other one.
 FAULTS = {
-    "a worker fewer": (ONE_WORKER, "workers is 1, should be 2"),
     "its own service is started": (
         f"{SCRIPT} up --detach --no-deps --pull never api",
         "answers to the name api too, unverified",
@@ -154,11 +149,6 @@ FAULTS = {
     "its variables are edited": (
         f"sed -i 's/^WEB_URL=.*/WEB_URL=http:..changed.example/' {FOLDER}/plane.env",
         "was made of other settings",
-    ),
-    "admission is stopped": ("systemctl stop plane-admission", "admission does not run"),
-    "slots are raised by hand": (
-        "sed -i 's/maxconn 14/maxconn 15/' /etc/plane-api/$COLOUR/admission.cfg; systemctl reload plane-admission",
-        "slots of route plane-api is 15, should be 14",
     ),
 }
 
