@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from process_model import colours
-from process_model.switch import Switched
+import re
+from pathlib import Path
+
+from process_model import admission, colours
+from process_model.switch import FORMER_SECONDS, Switched
+from support import ROOT
 
 
 def test_a_switch_is_one_sentence() -> None:
@@ -28,3 +32,21 @@ def test_a_colour_is_drained_once_it_holds_nothing() -> None:
 
 def test_what_is_held_at_the_limit_is_cut() -> None:
     assert colours.drain(lambda: 2, 0).cut == 2
+
+
+def test_what_a_colour_hands_over_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "admission.cfg"
+    file.write_text(
+        "frontend plane-api from plane\n"
+        "    use_backend plane-graphql if { path_beg /graphql/ /marketplace/ }\n"
+        "    use_backend plane-api.page-description if { path -m reg x }\n"
+        "    default_backend plane-api\n"
+    )
+    assert admission.handed_over(file, "plane-api") == {"plane-graphql"}
+
+
+def test_a_former_haproxy_is_waited_for_longer_than_it_keeps_an_idle_client() -> None:
+    configuration = (ROOT / "ansible/roles/admission/templates/haproxy.cfg.j2").read_text()
+    kept = re.search(r"timeout http-keep-alive (\d+)s", configuration)
+    assert kept
+    assert int(kept[1]) < FORMER_SECONDS

@@ -229,6 +229,24 @@ def check_candidate(service: str, target: Path, directory: Path = colours.ADMISS
         raise AdmissionError(f"haproxy -c refuses {target}: {(check.stdout + check.stderr).strip()}")
 
 
+def handed_over(file: Path, service: str) -> set[str]:
+    """The other services that a colour's admission.cfg hands requests over to: GraphQL, in an installation."""
+    targets = re.findall(r"^\s*use_backend (\S+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {target for target in targets if not target.startswith(f"{service}.")}
+
+
+def former_processes(container: str = "") -> list[int]:
+    """HAProxy's processes that a reload left to finish what they hold; they follow the configuration as it was.
+
+    container: the one that it runs in, where it knows itself by another number. Raises AdmissionError.
+    """
+    current: int | None = int(information()["Pid"])
+    if container:
+        current = containers.host_process(container, current or 0)
+    master = procfs.parent(current) if current else None
+    return [process for process in procfs.children(master) if process != current] if master else []
+
+
 def wait_for_colour(service: str, colour: str, limit_seconds: float = 10.0) -> float:
     """Wait until the running HAProxy sends `service` to `colour`; seconds it took. Raises AdmissionError."""
     began = time.monotonic()

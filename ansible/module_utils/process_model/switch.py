@@ -11,7 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import admission, colours, journal
+from . import admission, colours, containers, journal
+
+# A HAProxy that was told to end does so when clients were idle for as long (`timeout http-keep-alive` of haproxy.cfg),
+# and what they asked for before that is answered.
+FORMER_SECONDS = 60.0 + 15.0
 
 
 class SwitchError(Exception):
@@ -78,20 +82,28 @@ def switch(
     former = colours.live_colour(service, directory)
     target = colours.directory_of(service, colour) / "admission.cfg"
     link = colours.link_of(service, directory)
+    sockets = colours.live_socket_of(service), Path(colours.socket_of(service, colour))
     try:
         admission.check_candidate(service, target, directory)
     except admission.AdmissionError as error:
         raise SwitchError(str(error)) from error
+    # Requests that another service answers from now on, and that this colour perhaps cannot answer.
+    gone = admission.handed_over(target, service) - admission.handed_over(link, service) if former else set()
 
     began = time.monotonic()
     before = os.readlink(link) if link.is_symlink() else None
     ran = subprocess.run(["systemctl", "is-active", "--quiet", colours.ADMISSION_UNIT], check=False).returncode == 0
     colours.point_link(link, target)
-    colours.point_link(colours.live_socket_of(service), Path(colours.socket_of(service, colour)))
+    if not gone:
+        colours.point_link(*sockets)
     try:
         if after is None or colours.live_colour(after, directory) is not None:
             systemctl(_verb(), colours.ADMISSION_UNIT)
             admission.wait_for_colour(service, colour)
+            if gone:
+                # A former HAProxy would still send them here, so the traffic moves once there is none.
+                colours.drain(lambda: len(admission.former_processes(containers.ADMISSION)), FORMER_SECONDS)
+        colours.point_link(*sockets)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", count=8))
         if former is not None:
