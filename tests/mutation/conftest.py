@@ -83,9 +83,11 @@ def break_live(batch: Batch) -> None:
         host.run(on_colour(host, fault.service, colour, fault.inject))
     done = verify(names)
     for host, fault in batch:
+        # What both services share is perhaps missed by the other one.
+        missed_by = report()["hosts"][host.name] if fault.shared else [fault.service]
         OUTCOMES["live", fault.name] = Outcome(
             noticed=done.returncode != 0 and not report()["hosts"][host.name][fault.service]["match"],
-            said="\n".join(messages(host.name, fault.service)),
+            said="\n".join(message for service in missed_by for message in messages(host.name, service)),
             printed=done.stdout,
         )
     undo(batch, colours)

@@ -51,13 +51,10 @@ def command(words: str) -> str:
     return f"sed -i 's#^exec .*#exec {words}#' $ETC/entrypoint.sh && {RESTART}"
 
 
-def admission(edit: str, until: str, verb: str = "reload") -> str:
-    """Edit the colour's admission.cfg and, where admission uses it, wait until HAProxy does so.
-
-    verb: systemd's; after a restart no former process is left that still answers clients which it knows.
-    """
+def admission(edit: str, until: str) -> str:
+    """Edit the colour's admission.cfg and, where admission uses it, wait until HAProxy does so."""
     return (
-        f"sed -i {edit} $ETC/admission.cfg && systemctl {verb} plane-admission && "
+        f"sed -i {edit} $ETC/admission.cfg && systemctl reload plane-admission && "
         f'if [ "$(readlink -f /etc/plane-admission/services/$SERVICE.cfg)" = "$ETC/admission.cfg" ]; then {until}; fi'
     )
 
@@ -297,7 +294,7 @@ FAULTS = [
     ),
     Fault(
         "GraphQL's paths led back to REST",
-        admission('"/use_backend plane-graphql/d"', until("curl -so /dev/null -w '%{http_code}' http://localhost/graphql/ | grep -q 501"), "restart"),
+        admission('"/use_backend plane-graphql/d"', until("curl -so /dev/null -w '%{http_code}' http://localhost/graphql/ | grep -q 501")),
         ("GET /graphql/ through the proxy of /opt/plane was answered 501 by plane-api-", "should be by plane-graphql-"),
         in_idle=("/admission.cfg is not what the inventory renders",),
         runtime="compose",
