@@ -251,6 +251,9 @@ def start_installation(host: Host) -> None:
         # As upstream's installer starts it.
         podman("exec", f"--workdir={folder}", host.name, "docker", "compose", f"--file={file.name}",
                "--env-file=plane.env", "up", "--detach", "--pull=never", "--quiet-pull")  # fmt: skip
+        # Until its API answers whatever it likes: before, its proxy says 502.
+        podman("exec", host.name, "curl", "--silent", "--output", "/dev/null", "--retry", str(DOCKER_SECONDS),
+               "--retry-delay", "1", "--retry-all-errors", "http://localhost/api/")  # fmt: skip
     say(f"{host.name:<20} {host.address:<14} installation {host.installation} is started")
 
 

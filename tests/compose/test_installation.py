@@ -164,6 +164,18 @@ def test_a_fault_is_named_and_the_next_run_repairs_it(fault: str, said: str, ado
     assert report()["match"]
 
 
+def test_an_instance_that_is_told_to_stop_while_it_starts_stops(adopted: Host) -> None:
+    """Docker may start a container after its own client was ended."""
+    idle = adopted.idle()
+    starting = f"systemctl start {SERVICE}@{idle}; until pgrep -f '^docker start.* {SERVICE}-{idle}$'; do :; done"
+    adopted.run(f"{starting}; systemctl restart {SERVICE}@{idle}")
+    wait_for(
+        lambda: adopted.succeeds(f"curl --fail --silent --unix-socket /run/{SERVICE}/{idle}/gunicorn.sock http://lab/")
+    )
+    adopted.run(f"systemctl stop {SERVICE}@{idle}; {starting}; systemctl stop {SERVICE}@{idle}")
+    assert not adopted.run(f"docker ps --quiet --filter name='^{SERVICE}-{idle}$'")
+
+
 def test_an_update_by_its_own_script_is_named_and_adopted_again(adopted: Host) -> None:
     """As upstream's script does it: everything down, another release in plane.env, everything up."""
     adopted.run(f"{SCRIPT} down; sed -i 's/^APP_RELEASE=.*/APP_RELEASE=v2/' plane.env; {SCRIPT} up -d --pull never")
