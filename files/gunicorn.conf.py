@@ -217,9 +217,8 @@ def decide_preload() -> tuple[bool, str]:
         os.environ[DECIDED] = as_started[DECIDED] = f"{os.getpid()}:{decided}"
         if reason:
             arguments = getattr(sys, "orig_argv", [sys.executable, *sys.argv])  # Python 3.10 and newer know it
-            # exec keeps the number of the process, which systemd knows. Without a shell (S606): the words are those
-            # that this process was started with, and a shell would read them a second time.
-            os.execve(sys.executable, arguments, as_started)  # noqa: S606 - a shell would read the words again
+            # exec keeps the number of the process, which systemd knows.
+            os.execve(sys.executable, arguments, as_started)
     return decided.startswith("on"), decided
 
 
