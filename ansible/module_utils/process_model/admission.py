@@ -160,6 +160,12 @@ def backends_of(service: str, shown: list[dict[str, str]], paths: list[str], que
     return found
 
 
+def _process(told: dict[str, str], container: str) -> int:
+    """The number that this host knows HAProxy by, of what it told; 0 where its container has no such process."""
+    process = int(told["Pid"])
+    return containers.host_process(container, process) or 0 if container else process
+
+
 def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, container: str = "") -> Admission:
     """What the running HAProxy does with `service`. A HAProxy that does not answer is a fact, not an error.
 
@@ -168,9 +174,7 @@ def observe(service: str, directory: Path = colours.ADMISSION_DIRECTORY, contain
     link = str(colours.link_of(service, directory))
     try:
         told = information()
-        process = int(told["Pid"])
-        if container:
-            process = containers.host_process(container, process) or 0
+        process = _process(told, container)
         shown = statistics()
         rules = parse_acl_list(ask("show acl"), link)
         values = {identifier: parse_acl_values(ask(f"show acl #{identifier}")) for identifier, _ in rules}
@@ -235,15 +239,13 @@ def handed_over(file: Path, service: str) -> set[str]:
     return {target for target in targets if not target.startswith(f"{service}.")}
 
 
-def former_processes(container: str = "") -> list[int]:
+def former_processes(container: str) -> list[int]:
     """HAProxy's processes that a reload left to finish what they hold; they follow the configuration as it was.
 
     container: the one that it runs in, where it knows itself by another number. Raises AdmissionError.
     """
-    current: int | None = int(information()["Pid"])
-    if container:
-        current = containers.host_process(container, current or 0)
-    master = procfs.parent(current) if current else None
+    current = _process(information(), container)
+    master = procfs.parent(current)
     return [process for process in procfs.children(master) if process != current] if master else []
 
 

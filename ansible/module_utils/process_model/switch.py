@@ -103,7 +103,7 @@ def switch(
             if gone:
                 # A former HAProxy would still send them here, so the traffic moves once there is none.
                 colours.drain(lambda: len(admission.former_processes(containers.ADMISSION)), FORMER_SECONDS)
-        colours.point_link(*sockets)
+                colours.point_link(*sockets)
     except (SwitchError, admission.AdmissionError) as error:
         said = "\n".join(journal.last_lines("plane-admission", count=8))
         if former is not None:
