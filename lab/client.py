@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import statistics
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -17,6 +19,9 @@ SMALL = "/api/users/me/"
 ISSUES = f"{PROJECT}/issues/"
 HEAVY = f"{PROJECT}/pages/00000000-0000-0000-0000-0000000007d1/description/"
 HEAVY_BYTES = 5 * 1024 * 1024
+# More than a socket buffers, for slow readers; their own end takes next to nothing.
+LARGE = "/api/debug/large/?mebibytes=8"
+LARGE_BYTES = 8 << 20
 KEY = {"X-Api-Key": "lab-ada", "Accept-Encoding": "identity"}
 # A change takes a fraction of it, on a busy machine too.
 MOST_SECONDS = 600.0
@@ -142,3 +147,21 @@ async def run(
             for _ in range(clients)
         ))  # fmt: skip
     return tallies
+
+
+@contextmanager
+def slow_readers(
+    address: tuple[str, int], number: int, path: str = LARGE, headers: Mapping[str, str] = KEY
+) -> Iterator[Sequence[socket.socket]]:
+    """Clients that ask once and read nothing, until the block ends; they read what the block reads of them."""
+    said = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "lab", "Connection": "close", **headers}.items())
+    with ExitStack() as stack:
+        connections = []
+        for _ in range(number):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(90)
+            connection.connect(address)
+            connection.sendall(f"GET {path} HTTP/1.1\r\n{said}\r\n".encode())
+            connections.append(connection)
+        yield connections

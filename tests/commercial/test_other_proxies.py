@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +19,6 @@ from support import DEAF, ROOT, Host, load, site, succeeded, wait_for
 README = ROOT / "ansible" / "roles" / "plane_proxy" / "README.md"
 PORT = 8081
 READERS = 40
-# More than a socket buffers; the readers' own end takes next to nothing.
-LARGE = "/api/debug/large/?mebibytes=8"
 SLOTS = 14
 NETWORK = "plane_default"
 CADDY, HAPROXY = "localhost/plane-lab/proxy-commercial:v1", "localhost/plane-lab/haproxy:3.0"
@@ -101,24 +98,6 @@ def inside(host: Host) -> int:
     return int(host.statistics()["plane-api", host.live()]["scur"])
 
 
-@contextmanager
-def slow_readers(host: Host) -> Iterator[list[socket.socket]]:
-    """Clients that have taken the beginning of a large answer, and read no further."""
-    connections = []
-    for _ in range(READERS):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(90)
-        connection.connect((host.address, PORT))
-        connection.sendall(f"GET {LARGE} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())
-        connections.append(connection)
-    try:
-        yield connections
-    finally:
-        for connection in connections:
-            connection.close()
-
-
 @pytest.mark.parametrize("name", ["Caddy", "HAProxy"])
 def test_both_services_are_reached_through_it_and_a_flip_of_rest_loses_nothing(name: str, apart: Host) -> None:
     with running(apart, name) as front:
@@ -154,7 +133,7 @@ def test_a_503_of_admission_arrives_with_retry_after_and_is_asked_once(name: str
 @pytest.mark.parametrize(("name", "held"), [("Caddy", 0), ("HAProxy", SLOTS)])
 def test_slow_readers_hold_threads_behind_haproxy_and_none_behind_caddy(name: str, held: int, apart: Host) -> None:
     with running(apart, name):
-        with slow_readers(apart) as readers:
+        with client.slow_readers((apart.address, PORT), READERS) as readers:
             assert readers[0].recv(12).split()[1] == b"200"
             # Behind Caddy they are all inside at first, and leave.
             wait_for(lambda: inside(apart) == held)

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import re
-import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,6 @@ from support import (
 )
 
 READERS = 40
-# More than a socket buffers; the readers' own end takes next to nothing.
-LARGE = "/api/debug/large/?mebibytes=8"
-LARGE_BYTES = 8 << 20
 DROP_IN = "/etc/systemd/system/nginx.service.d/plane-proxy.conf"
 CERTIFICATE, KEY = "/etc/ssl/private/edge.pem", "/etc/ssl/private/edge.key"
 TLS = {"plane_proxy_certificate": CERTIFICATE, "plane_proxy_certificate_key": KEY}
@@ -172,27 +168,9 @@ def test_a_websocket_passes_where_its_path_goes_to_graphql(front: str, edge: Hos
     succeeded(site(edge.name))
 
 
-@contextmanager
-def slow_readers(address: str, port: int) -> Iterator[list[socket.socket]]:
-    """Clients that have taken the beginning of a large answer, and read no further."""
-    connections = []
-    for _ in range(READERS):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(90)
-        connection.connect((address, port))
-        connection.sendall(f"GET {LARGE} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())
-        connections.append(connection)
-    try:
-        yield connections
-    finally:
-        for connection in connections:
-            connection.close()
-
-
 def test_slow_readers_hold_every_thread_without_the_proxy(front: str, hosts: dict[str, Host]) -> None:
     api = hosts["api1"]
-    with slow_readers(api.address, 8000):
+    with client.slow_readers((api.address, 8000), READERS):
         wait_for(lambda: inside(api) == 14)
         small_call = http.client.HTTPConnection(api.address, 8000, timeout=3)
         small_call.request("GET", "/")
@@ -206,7 +184,7 @@ def test_slow_readers_hold_every_thread_without_the_proxy(front: str, hosts: dic
 
 def test_slow_readers_leave_every_thread_free_through_the_proxy(front: str, edge: Host, hosts: dict[str, Host]) -> None:
     apis = [hosts["api1"], hosts["api2"]]
-    with slow_readers(edge.address, 80) as readers:
+    with client.slow_readers((edge.address, 80), READERS) as readers:
         begun = [reader.recv(12) for reader in readers]
         assert {answer.split()[1] for answer in begun} == {b"200"}
         wait_for(lambda: sum(map(inside, apis)) == 0)
@@ -217,7 +195,7 @@ def test_slow_readers_leave_every_thread_free_through_the_proxy(front: str, edge
         rest = 0
         while chunk := readers[-1].recv(1 << 16):
             rest += len(chunk)
-        assert rest > LARGE_BYTES
+        assert rest > client.LARGE_BYTES
     print(f"{READERS} slow readers through the proxy: 0 of 28 slots held, their answers wait in nginx")
 
 

@@ -6,7 +6,10 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,7 +45,7 @@ from bench.data import (
     variants_of,
 )
 from bench.generator import Tally
-from bench.instances import Instance, alone_command, peak_and_held
+from bench.instances import Instance, alone_command, heavy_routes, peak_and_held, told
 from entrypoint_process import SYSTEM_PATH, executable, render
 from support import Host
 
@@ -132,7 +135,7 @@ def test_a_variant_is_either_alone_or_deployed(tmp_path: Path) -> None:
 def test_slots_are_those_of_a_variant_behind_admission(tmp_path: Path) -> None:
     path = tmp_path / "variants.yml"
     path.write_text("alone: {title: alone, direct: {}}\nfew: {title: few, heavy_slots: {alone: 1}}\n")
-    with pytest.raises(DataError, match="few has heavy_slots of alone"):
+    with pytest.raises(DataError, match="few changes alone"):
         variants(path)
 
 
@@ -381,14 +384,62 @@ class AdmissionOfAHost(Host):
         return ""
 
 
-@pytest.mark.parametrize("slots", [0, 6])
-def test_heavy_routes_have_other_slots_while_a_variant_is_measured(slots: int) -> None:
+@pytest.mark.parametrize(
+    ("variant", "wanted"),
+    [
+        ("4-for-downloads", [f"set maxconn server plane-api.downloads/blue {slots}" for slots in (4, 2)]),
+        (
+            "gthread-pool",
+            [
+                f"set weight plane-api.downloads/canary {pool}; set weight plane-api.downloads/blue {100 - pool}"
+                for pool in (100, 0)
+            ],
+        ),
+    ],
+)
+def test_heavy_routes_are_as_the_variant_says_while_it_is_measured(variant: str, wanted: list[str]) -> None:
     host = AdmissionOfAHost("one", "198.51.100.1")
     host.asked.clear()
-    with pytest.raises(KeyError), Instance(KNOWN["after"], host, "http://h", [], heavy_slots=slots).prepared():
+    while_measured = told(variants()[variant], "blue", heavy_routes(host))
+    with pytest.raises(KeyError), Instance(KNOWN["after"], host, "http://h", [], "", while_measured).prepared():
         raise KeyError("whatever ends it")
-    wanted = [f"set maxconn server plane-api.downloads/blue {number}" for number in (6, 2)]
-    assert host.asked == (wanted if slots else [])
+    assert host.asked == wanted
+
+
+def test_a_gunicorn_for_downloads_is_where_admission_finds_it_in_the_services_limits() -> None:
+    words = shlex.split(alone_command(variants()["gthread-pool"], "blue", 0))
+    for part in (
+        "--property=Slice=plane-api.slice", "GUNICORN_BIND=unix:/run/plane-api/canary.sock", "GUNICORN_WORKERS=1",
+    ):  # fmt: skip
+        assert part in words
+
+
+class BeginsAndGoesOn(BaseHTTPRequestHandler):
+    """Answers with more than sockets buffer; at /never it does not begin, at /wrong with 500."""
+
+    def do_GET(self) -> None:
+        if self.path == "/never":
+            return
+        self.send_response(500 if self.path == "/wrong" else 200)
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(bytes(64 << 20))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "failed"), [("/", 3, {}), ("/never", 0, {}), ("/wrong", 0, {"status 500": 3})]
+)
+def test_slow_readers_see_whether_an_answer_has_begun(path: str, right: int, failed: dict[str, int]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BeginsAndGoesOn) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        found = generator.run(base, {"A": "b"}, {"larger": (Asked(path, 0), Load(0, 0, slow=3))}, 0.5)["larger"]
+        server.shutdown()
+    assert (found.answered, found.failed) == (right, failed)
+    assert bool(found.unfit) == (not right)
 
 
 def test_another_server_is_started_by_the_releases_python() -> None:

@@ -235,7 +235,7 @@ def main() -> None:
         # With those that another one is set up from.
         names = list(
             dict.fromkeys(
-                name for each in asked for asks in each.variants for name in (*(known[asks].heavy_slots or ()), asks)
+                name for each in asked for asks in each.variants for name in (known[asks].rests_on, asks) if name
             )
         )
         hosts = [Host(name, address) for name, address in inventory_hosts(group="plane_api").items()]

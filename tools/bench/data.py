@@ -15,7 +15,7 @@ METRICS = ("p50", "p95", "p99", "worst", "settled", "rate", "cpu", "peak", "held
 # Of a goal's `against`: the variant that did best.
 BEST = "best"
 # What a variant may be.
-KINDS = {"direct", "inventory", "python", "heavy_slots"}
+KINDS = {"direct", "inventory", "python", "heavy_slots", "heavy_pool"}
 
 
 class DataError(ValueError):
@@ -26,7 +26,8 @@ class DataError(ValueError):
 class Variant:
     """direct: variables of the entrypoint, None: as deployed; inventory: variables of the inventory; python: arguments
     of the release's Python, in which {port} stands for the port; heavy_slots: how many the heavy routes of a variant
-    behind admission have, by its name. All but one are None.
+    behind admission have, by its name; heavy_pool: variables of the entrypoint of a gunicorn that has these routes for
+    itself, by the name of a variant too. All but one are None.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Variant:
     inventory: Mapping[str, Any] | None = None
     python: str | None = None
     heavy_slots: Mapping[str, int] | None = None
+    heavy_pool: Mapping[str, Mapping[str, str]] | None = None
+
+    @property
+    def rests_on(self) -> str | None:
+        """The variant behind admission that this one changes as it runs."""
+        return next(iter(self.heavy_slots or self.heavy_pool or ()), None)
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,15 @@ class Release:
 @dataclass(frozen=True)
 class Load:
     """rate: requests a second, whatever was answered (open loop); clients: that ask again once answered; at_once: that
-    ask once, together. One of them is not 0. seconds: where it ends before the measurement does; 0: it does not.
+    ask once, together; slow: that ask once, together, and read nothing until its end. One of them is not 0. seconds:
+    where it ends before the measurement does; 0: it does not.
     """
 
     rate: float
     clients: int
     at_once: int = 0
     seconds: float = 0.0
+    slow: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,13 +160,13 @@ def variants(path: Path = HERE / "variants.yml") -> dict[str, Variant]:
             None if direct is None else {key: None if value is None else str(value) for key, value in direct.items()}
         )
         found[name] = Variant(
-            name, str(said["title"]), words, said.get("inventory"), said.get("python"), said.get("heavy_slots")
-        )
+            name, str(said["title"]), words, said.get("inventory"), said.get("python"), said.get("heavy_slots"),
+            said.get("heavy_pool"),
+        )  # fmt: skip
+    deployed = sorted(each.name for each in found.values() if each.inventory is not None)
     for name, variant in found.items():
-        for other in variant.heavy_slots or ():
-            if other not in found or found[other].inventory is None:
-                deployed = sorted(each.name for each in found.values() if each.inventory is not None)
-                raise DataError(f"{path}: {name} has heavy_slots of {other}. Allowed: {deployed}")
+        if variant.rests_on not in (None, *deployed):
+            raise DataError(f"{path}: {name} changes {variant.rests_on}. Allowed: {deployed}")
     return found
 
 
@@ -172,9 +181,9 @@ def release(path: Path = HERE / "requests.yml") -> Release:
 
 def _load(where: str, said: Mapping[str, Any]) -> Load:
     kinds = set(said) - {"seconds"}
-    if len(kinds) != 1 or not kinds <= {"rate", "clients", "at_once"} or min(said.values()) <= 0:
+    if len(kinds) != 1 or not kinds <= {"rate", "clients", "at_once", "slow"} or min(said.values()) <= 0:
         raise DataError(
-            f"{where} is {dict(said)}. Allowed: one of rate, clients and at_once, and seconds, with numbers above 0"
+            f"{where} is {dict(said)}. Allowed: one of rate, clients, at_once, slow, and seconds, with numbers above 0"
         )
     if "rate" in said and 1000 % said["rate"]:
         raise DataError(f"{where} is {dict(said)}. Allowed: a rate that divides 1000, as h2load counts milliseconds")
@@ -183,6 +192,7 @@ def _load(where: str, said: Mapping[str, Any]) -> Load:
         int(said.get("clients", 0)),
         int(said.get("at_once", 0)),
         float(said.get("seconds", 0)),
+        int(said.get("slow", 0)),
     )
 
 

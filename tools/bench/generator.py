@@ -2,20 +2,26 @@
 
 With `rate`, every request is a connection of its own that is made at its time, whatever was answered before: what waits
 is counted. With `clients`, each keeps its connection and asks again once it was answered; with `at_once`, asks once.
+Slow readers (`slow`) are this process's own: h2load reads what comes.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import client
 
 from bench.data import Asked, Load
 
@@ -145,6 +151,30 @@ def time_of(load: Load, seconds: float, took: float) -> float:
     return took if load.at_once else max(seconds, took)
 
 
+def read_slowly(base: str, asked: Asked, headers: Mapping[str, str], load: Load, seconds: float) -> Tally:
+    """Ask, wait, and go without having read; right is what has begun with 200 by then. It has no times."""
+    target = urlsplit(base)
+    with client.slow_readers((str(target.hostname), target.port or 80), load.slow, asked.path, headers) as connections:
+        # The load itself, not a condition that could be waited for.
+        time.sleep(seconds)
+        begun = Counter(beginning(each) for each in connections)
+    right = begun.pop("200", 0)
+    nothing = float("nan")
+    return Tally(
+        [f"{load.slow} slow readers of {asked.path}"], right, {f"status {each}": begun[each] for each in begun if each},
+        seconds, nothing, nothing, nothing, nothing, nothing, 0.0, 0.0,
+    )  # fmt: skip
+
+
+def beginning(connection: socket.socket) -> str:
+    """The status of an answer that has begun; empty where none has."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(12).decode("ascii").partition(" ")[2]
+    except BlockingIOError:
+        return ""
+
+
 Started = tuple[list[str], Path, TextIOWrapper, float, subprocess.Popen[bytes]]
 
 
@@ -152,9 +182,16 @@ def run(
     base: str, release_headers: Mapping[str, str], loads: Mapping[str, tuple[Asked, Load]], seconds: float
 ) -> dict[str, Tally]:
     """Run loads side by side, each in a process of its own; what each saw."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as here:
         running: dict[str, Started] = {}
+        slow = {
+            name: here.submit(read_slowly, base, asked, release_headers, load, load.seconds or seconds)
+            for name, (asked, load) in loads.items()
+            if load.slow
+        }
         for name, (asked, load) in loads.items():
+            if load.slow:
+                continue
             log = Path(folder) / f"{len(running)}.log"
             words = command(base, asked, release_headers, load, load.seconds or seconds, str(log))
             said = log.with_suffix(".said").open("w")
@@ -172,4 +209,4 @@ def run(
                 words, text, log.with_suffix(".said").read_text(encoding="utf-8"), asked, load,
                 time_of(load, load.seconds or seconds, took), used.ru_utime + used.ru_stime,
             )  # fmt: skip
-        return found
+        return {**found, **{name: each.result() for name, each in slow.items()}}

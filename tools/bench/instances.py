@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from process_model.colours import canary_socket_of
 from support import PORTS, ROOT, Host, seed, site, succeeded, wait_for
 
 from bench.data import Release, Variant, load
@@ -38,7 +39,7 @@ UNSET = ("GUNICORN_WORKER_CONNECTIONS", "GUNICORN_TIMEOUT", "GUNICORN_GRACEFUL_T
 class Instance:
     """units: of systemd, whose processor time is the service's. command: starts one that is not kept running.
 
-    heavy_slots: of its heavy routes while it is measured; 0: as deployed.
+    while_measured: what HAProxy is told for each heavy route while it is measured, and what afterwards.
     """
 
     variant: Variant
@@ -46,23 +47,18 @@ class Instance:
     base: str
     units: Sequence[str]
     command: str = ""
-    heavy_slots: int = 0
+    while_measured: Sequence[tuple[str, str]] = ()
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
         """As the variant says while the block runs, as deployed afterwards."""
-        before = {
-            f"{proxy}/{server}": row["slim"]
-            for (proxy, server), row in (self.host.statistics() if self.heavy_slots else {}).items()
-            if proxy.startswith(f"{SERVICE}.") and server == self.host.live()
-        }
         try:
-            for server in before:
-                self.host.admission(f"set maxconn server {server} {self.heavy_slots}")
+            for told, _ in self.while_measured:
+                self.host.admission(told)
             yield
         finally:
-            for server, slots in before.items():
-                self.host.admission(f"set maxconn server {server} {slots}")
+            for _, told in self.while_measured:
+                self.host.admission(told)
 
     def cpu(self) -> float:
         """Seconds of processor that the units have used. Reads control groups of version 2, beside version 1 too."""
@@ -117,14 +113,32 @@ def limits(tier: str = "low") -> list[str]:
     return [f"CPUQuota={row['cpu'] * 100}%", f"MemoryMax={row['memory'].removesuffix('iB')}"]
 
 
+def heavy_routes(host: Host) -> dict[str, str]:
+    """HAProxy's backend of each heavy route, and the slots of the live colour in it."""
+    return {
+        proxy: row["slim"]
+        for (proxy, server), row in host.statistics().items()
+        if proxy.startswith(f"{SERVICE}.") and server == host.live()
+    }
+
+
 def alone_command(variant: Variant, colour: str, port: int) -> str:
-    """The shell command that starts gunicorn, or another server, alone, of a colour's release and environment."""
+    """The shell command that starts gunicorn, or another server, alone, of a colour's release and environment.
+
+    One for heavy routes is started where admission finds it, in the service's own limits.
+    """
     etc = f"/etc/{SERVICE}/{colour}"
     properties = [
         f"User={SERVICE}", "Group=plane", f"EnvironmentFile={etc}/environment", f"WorkingDirectory={etc}/release/code",
         *limits(), "OOMPolicy=continue",
     ]  # fmt: skip
-    variables: dict[str, str | None] = {**ALONE, **(variant.direct or {}), "GUNICORN_BIND": f"0.0.0.0:{port}"}
+    bind = f"0.0.0.0:{port}"
+    variables: dict[str, str | None] = {**ALONE, **(variant.direct or {})}
+    if variant.heavy_pool:
+        bind = f"unix:{canary_socket_of(SERVICE)}"
+        variables |= next(iter(variant.heavy_pool.values()))
+        properties.append(f"Slice={SERVICE}.slice")
+    variables["GUNICORN_BIND"] = bind
     start = [f"{etc}/entrypoint.sh"]
     if variant.python:
         # PYTHONPATH holds its packages, and no more: the release's own are those of its Python.
@@ -175,6 +189,38 @@ def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) 
         host.run(f"systemctl stop {unit}", check=False)
 
 
+def told(variant: Variant, live: str, routes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What HAProxy is told where the variant begins, and where it ends. routes: as heavy_routes has them.
+
+    A gunicorn of their own is the second server that each route has for a rollout, with as many slots as the first.
+    """
+    if variant.heavy_slots:
+        slots = f"set maxconn server {{}}/{live} {{}}".format
+        wanted = next(iter(variant.heavy_slots.values()))
+        return [(slots(route, wanted), slots(route, deployed)) for route, deployed in routes.items()]
+    weights = f"set weight {{0}}/canary {{1}}; set weight {{0}}/{live} {{2}}".format
+    return [(weights(route, 100, 0), weights(route, 0, 100)) for route in routes]
+
+
+@contextmanager
+def changed(variant: Variant, other: Instance, release: Release) -> Iterator[Instance]:
+    """A deployed variant with something else for its heavy routes."""
+    host, live = other.host, other.host.live()
+    found = replace(other, variant=variant, while_measured=told(variant, live, heavy_routes(host)))
+    if not variant.heavy_pool:
+        yield found
+        return
+    unit = unit_of(variant)
+    try:
+        host.run(alone_command(variant, live, 0))
+        wait_for(lambda: host.succeeds(f"test -S {canary_socket_of(SERVICE)}"), 120)
+        with found.prepared():
+            warm(found, release)
+        yield replace(found, units=[*other.units, unit])
+    finally:
+        host.run(f"systemctl stop {unit}", check=False)
+
+
 @contextmanager
 def peers(host: Host) -> Iterator[None]:
     """What other servers need beside the release, until the block ends: of the lab's wheels, or an index."""
@@ -214,7 +260,7 @@ def running(
     with ExitStack() as stack:
         if any(variant.python for variant in variants):
             stack.enter_context(peers(hosts[0]))
-        alone_on_it = [variant for variant in variants if variant.inventory is None and variant.heavy_slots is None]
+        alone_on_it = [variant for variant in variants if variant.inventory is None and variant.rests_on is None]
         for number, variant in enumerate(alone_on_it):
             now = variant.name not in later
             if now:
@@ -224,8 +270,8 @@ def running(
             if not instance.command:
                 warm(instance, release)
         for variant in variants:
-            for other, slots in (variant.heavy_slots or {}).items():
-                found[variant.name] = replace(found[other], variant=variant, heavy_slots=slots)
+            if variant.rests_on:
+                found[variant.name] = stack.enter_context(changed(variant, found[variant.rests_on], release))
         yield found
 
 
