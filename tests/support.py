@@ -230,15 +230,20 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 60, pause: fl
 
 
 def seed(host: Host, service: str = "plane-api", arguments: str = "") -> None:
-    """Fill the stand-in's database with what the clients ask for, as the service's own user."""
+    """Fill the stand-in's database with what the clients ask for."""
+    manage(host, f"seed_lab {arguments}", service)
+
+
+def manage(host: Host, command: str, service: str = "plane-api") -> None:
+    """Run a command of the application's manage.py, as the service's own user with the live colour's environment."""
     if host.is_contained(service):
-        host.run(f"docker exec {service}-{host.live(service)} python manage.py seed_lab {arguments}")
+        host.run(f"docker exec {service}-{host.live(service)} python manage.py {command}")
         return
     etc = f"/etc/{service}/{host.live(service)}"
     host.run(
         f"cd {etc}/release/code && systemd-run --wait --pipe --collect --quiet -p User={service} -p Group=plane "
         f"-p EnvironmentFile={etc}/environment -p WorkingDirectory={etc}/release/code "
-        f"$(readlink -f ..)/venv/bin/python manage.py seed_lab {arguments}"
+        f"$(readlink -f ..)/venv/bin/python manage.py {command}"
     )
 
 

@@ -125,6 +125,15 @@ def test_a_data_file_that_cannot_be_right_is_refused(tmp_path: Path, change: dic
         experiment(path, False, variants(), release())
 
 
+def test_no_experiment_asks_what_a_release_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text("paths: {small: {path: /mine/}, heavy: {path: /mine/large/}}\n")
+    found = experiment(EXPERIMENTS / "head-of-line.yml", False, variants(), release(path))
+    assert "40 read slowly" not in found.cases
+    assert {name for loads in found.cases.values() for name in loads} == {"small", "heavy"}
+    assert experiment(EXPERIMENTS / "graphql.yml", False, variants(), release(path)).cases == {}
+
+
 def test_a_variant_is_either_alone_or_deployed(tmp_path: Path) -> None:
     path = tmp_path / "variants.yml"
     path.write_text("both: {title: both, direct: {}, inventory: {}}\n")
@@ -345,7 +354,7 @@ def test_the_page_shows_errors_verdicts_refusals_and_what_could_not_be_told_apar
 )
 def test_gunicorn_alone_is_called_as_the_proposal_says(tmp_path: Path, name: str, expected: str) -> None:
     """Whatever the colour's environment says, from which it is started."""
-    words = shlex.split(alone_command(variants()[name], "blue", 8101))
+    words = shlex.split(alone_command(variants()[name], "blue", 8101, {}))
     words = words[words.index("/usr/bin/env") :]
     words[-1] = str(executable(tmp_path / "entrypoint.sh", render()))
     executable(tmp_path / "bin" / "gunicorn", '#!/bin/bash\necho "$@"\n')
@@ -361,7 +370,7 @@ def test_gunicorn_alone_is_called_as_the_proposal_says(tmp_path: Path, name: str
 
 
 def test_a_variable_of_the_colour_may_stay_as_it_is() -> None:
-    words = shlex.split(alone_command(variants()["gthread-recycled-warmed"], "blue", 8101))
+    words = shlex.split(alone_command(variants()["gthread-recycled-warmed"], "blue", 8101, {}))
     assert "GUNICORN_MAX_REQUESTS=40" in words
     assert "GUNICORN_ISOLATE_REQUESTS=false" in words
     assert not [word for word in words if word.startswith(("GUNICORN_CONFIG", "GUNICORN_WARM_UP", "GUNICORN_PRELOAD"))]
@@ -407,7 +416,7 @@ def test_heavy_routes_are_as_the_variant_says_while_it_is_measured(variant: str,
 
 
 def test_a_gunicorn_for_downloads_is_where_admission_finds_it_in_the_services_limits() -> None:
-    words = shlex.split(alone_command(variants()["gthread-pool"], "blue", 0))
+    words = shlex.split(alone_command(variants()["gthread-pool"], "blue", 0, {}))
     for part in (
         "--property=Slice=plane-api.slice", "GUNICORN_BIND=unix:/run/plane-api/canary.sock", "GUNICORN_WORKERS=1",
     ):  # fmt: skip
@@ -443,16 +452,16 @@ def test_slow_readers_see_whether_an_answer_has_begun(path: str, right: int, fai
 
 
 def test_another_server_is_started_by_the_releases_python() -> None:
-    words = shlex.split(alone_command(variants()["granian-wsgi"], "blue", 8105))
+    words = shlex.split(alone_command(variants()["granian-wsgi"], "blue", 8105, {"wsgi": "shop.wsgi:application"}))
     place = words.index("/etc/plane-api/blue/release/venv/bin/python")
     assert words[place - 1] == "PYTHONPATH=/srv/plane-bench-peers"
-    assert words[place + 1 : place + 4] == ["-m", "granian", "plane.wsgi:application"]
+    assert words[place + 1 : place + 4] == ["-m", "granian", "shop.wsgi:application"]
     assert words[-2:] == ["--port", "8105"]
     assert "--property=MemoryMax=2G" in words
 
 
 def test_gunicorn_alone_has_the_tiers_limits() -> None:
-    words = alone_command(KNOWN["before"], "blue", 8101)
+    words = alone_command(KNOWN["before"], "blue", 8101, {})
     for part in (
         "--property=CPUQuota=100%", "--property=MemoryMax=2G", "/etc/plane-api/blue/entrypoint.sh",
     ):  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ class DataError(ValueError):
 @dataclass(frozen=True)
 class Variant:
     """direct: variables of the entrypoint, None: as deployed; inventory: variables of the inventory; python: arguments
-    of the release's Python, in which {port} stands for the port; heavy_slots: how many the heavy routes of a variant
-    behind admission have, by its name; heavy_pool: variables of the entrypoint of a gunicorn that has these routes for
-    itself, by the name of a variant too. All but one are None.
+    of the release's Python, in which {port}, {wsgi} and {asgi} stand for the port and the release's applications;
+    heavy_slots: how many the heavy routes of a variant behind admission have, by its name; heavy_pool: variables of the
+    entrypoint of a gunicorn that has these routes for itself, by the name of a variant too. All but one are None.
     """
 
     name: str
@@ -54,10 +54,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Release:
-    """What is asked of a release, by name, with which headers."""
+    """What is asked of a release, by name, with which headers; before: commands of manage.py that make its data;
+    variables: of the inventory, that deploy it.
+    """
 
     headers: Mapping[str, str]
     paths: Mapping[str, Asked]
+    before: Sequence[str] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ def release(path: Path = HERE / "requests.yml") -> Release:
     wrong = [each.path for each in paths.values() if not each.path.startswith("/")]
     if wrong:
         raise DataError(f"{path}: paths begin with /, not as {wrong}")
-    return Release({str(key): str(value) for key, value in said.get("headers", {}).items()}, paths)
+    headers = {str(key): str(value) for key, value in said.get("headers", {}).items()}
+    return Release(headers, paths, said.get("before", ()), said.get("variables", {}))
 
 
 def _load(where: str, said: Mapping[str, Any]) -> Load:
@@ -205,7 +210,10 @@ def _goal(said: Mapping[str, Any]) -> Goal:
 
 
 def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Release) -> Experiment:
-    """An experiment's file; quick: with fewer repetitions, seconds and cases. Raises DataError."""
+    """An experiment's file; quick: with fewer repetitions, seconds and cases. Raises DataError.
+
+    A case is left out whose paths the release has none of; there may be no case then.
+    """
     said = load(path)
     cases = {
         case: {name: _load(f"{path}: {name} in {case}", each) for name, each in loads.items()}
@@ -220,19 +228,20 @@ def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Rel
         [_goal(each) for each in said.get("goals", [])], bool(said.get("fresh", False)), float(said.get("settle", 0)),
         grid, {case: [Aim(*each) for each in aims] for case, aims in said.get("front", {}).items()},
     )  # fmt: skip
-    _check(path, found, {**known, **own}, asked)
-    if not quick:
-        return found
-    less = said["quick"]
+    _check(path, found, {**known, **own}, {**release().paths, **asked.paths})
+    if quick:
+        less = said["quick"]
+        found = replace(found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]))
+        cases = {case: cases[case] for case in less["cases"]}
+    cases = {case: loads for case, loads in cases.items() if set(loads) <= set(asked.paths)}
     return replace(
-        found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]),
-        cases={case: cases[case] for case in less["cases"]},
-        front={case: aims for case, aims in found.front.items() if case in less["cases"]},
-        goals=[goal for goal in found.goals if {goal.case, goal.against_case} <= set(less["cases"])],
+        found, cases=cases,
+        front={case: aims for case, aims in found.front.items() if case in cases},
+        goals=[goal for goal in found.goals if {goal.case, goal.against_case} <= set(cases)],
     )  # fmt: skip
 
 
-def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: Release) -> None:
+def _check(path: Path, found: Experiment, known: Mapping[str, Variant], paths: Collection[str]) -> None:
     """Raises DataError where a name is none."""
     loads = {name for case in found.cases.values() for name in case}
     variants_of_goals = {name for goal in found.goals for name in (goal.variant, goal.against_variant)} - {BEST}
@@ -241,7 +250,7 @@ def _check(path: Path, found: Experiment, known: Mapping[str, Variant], asked: R
     shown = [(each.load, each.metric) for each in everywhere]
     for what, names, allowed in (
         ("variants", set(found.variants), set(known)),
-        ("paths", loads, set(asked.paths)),
+        ("paths", loads, set(paths)),
         ("loads of plots and goals", {name for name, _ in shown}, loads | {"all"}),
         ("metrics", {metric for _, metric in shown}, set(METRICS)),
         ("variants of goals", variants_of_goals, set(found.variants)),

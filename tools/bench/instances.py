@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from process_model.colours import canary_socket_of
-from support import PORTS, ROOT, Host, seed, site, succeeded, wait_for
+from support import PORTS, ROOT, Host, manage, site, succeeded, wait_for
 
 from bench.data import Release, Variant, load
 
@@ -122,7 +123,13 @@ def heavy_routes(host: Host) -> dict[str, str]:
     }
 
 
-def alone_command(variant: Variant, colour: str, port: int) -> str:
+def applications_of(host: Host) -> dict[str, str]:
+    """Where the release has its applications: wsgi and asgi, as the live colour's entrypoint names them."""
+    said = host.run(f"grep -E '^(wsgi|asgi)_application=' /etc/{SERVICE}/{host.live()}/entrypoint.sh")
+    return {line[:4]: shlex.split(line)[0].partition("=")[2] for line in said.splitlines()}
+
+
+def alone_command(variant: Variant, colour: str, port: int, applications: Mapping[str, str]) -> str:
     """The shell command that starts gunicorn, or another server, alone, of a colour's release and environment.
 
     One for heavy routes is started where admission finds it, in the service's own limits.
@@ -143,7 +150,7 @@ def alone_command(variant: Variant, colour: str, port: int) -> str:
     if variant.python:
         # PYTHONPATH holds its packages, and no more: the release's own are those of its Python.
         variables = {"PYTHONPATH": PEERS}
-        start = [f"{etc}/release/venv/bin/python", *variant.python.format(port=port).split()]
+        start = [f"{etc}/release/venv/bin/python", *variant.python.format(port=port, **applications).split()]
     words = ["systemd-run", f"--unit={unit_of(variant)}", "--collect", "--quiet"]
     words += [f"--property={each}" for each in properties]
     words += ["/usr/bin/env", *(f"--unset={name}" for name in UNSET)]
@@ -178,7 +185,7 @@ def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) 
     the block.
     """
     unit = unit_of(variant)
-    command = alone_command(variant, host.live(), port)
+    command = alone_command(variant, host.live(), port, applications_of(host))
     base = f"http://{host.address}:{port}"
     try:
         if now:
@@ -212,7 +219,7 @@ def changed(variant: Variant, other: Instance, release: Release) -> Iterator[Ins
         return
     unit = unit_of(variant)
     try:
-        host.run(alone_command(variant, live, 0))
+        host.run(alone_command(variant, live, 0, {}))
         wait_for(lambda: host.succeeds(f"test -S {canary_socket_of(SERVICE)}"), 120)
         with found.prepared():
             warm(found, release)
@@ -236,6 +243,15 @@ def peers(host: Host) -> Iterator[None]:
         host.run(f"rm -rf {PEERS}")
 
 
+def deploy(host: Host, release: Release, variables: Mapping[str, Any]) -> None:
+    """The inventory's model is what the proposal says; recycling is an experiment of its own."""
+    succeeded(
+        site(
+            host.name, **{"plane_api_max_requests": 0, "plane_release_migrate": True, **release.variables, **variables}
+        )
+    )
+
+
 @contextmanager
 def running(
     variants: Sequence[Variant], hosts: Sequence[Host], release: Release, later: Collection[str]
@@ -250,13 +266,13 @@ def running(
     found = {}
     for variant, host in zip(deployed, hosts):
         print(f"deploying {variant.title} to {host.name}", flush=True)
-        # The inventory's model is what the proposal says; recycling is another experiment.
-        succeeded(site(host.name, plane_api_max_requests=0, plane_release_migrate=True, **(variant.inventory or {})))
+        deploy(host, release, variant.inventory or {})
         base = f"http://{host.address}:{PORTS[SERVICE]}"
         found[variant.name] = Instance(variant, host, base, [f"{SERVICE}@{host.live()}.service", ADMISSION])
     if not deployed:
-        succeeded(site(hosts[0].name, plane_release_migrate=True))
-    seed(hosts[0])
+        deploy(hosts[0], release, {})
+    for command in release.before:
+        manage(hosts[0], command)
     with ExitStack() as stack:
         if any(variant.python for variant in variants):
             stack.enter_context(peers(hosts[0]))
