@@ -30,6 +30,8 @@ ALONE = {
     "GUNICORN_MAX_REQUESTS": "0",
     "PLANE_PRESTART": "skip",
 }
+# What a gunicorn for heavy routes has in /run; admission finds it by the link of a rollout's second server.
+POOL = f"{SERVICE}-bench-pool"
 # Other servers' packages, on the host that runs them.
 PEERS = "/srv/plane-bench-peers"
 REQUIREMENTS = ROOT / "lab" / "application" / "requirements" / "peers.txt"
@@ -132,7 +134,7 @@ def applications_of(host: Host) -> dict[str, str]:
 def alone_command(variant: Variant, colour: str, port: int, applications: Mapping[str, str]) -> str:
     """The shell command that starts gunicorn, or another server, alone, of a colour's release and environment.
 
-    One for heavy routes is started where admission finds it, in the service's own limits.
+    One for heavy routes has a socket that admission may reach, and the service's own limits.
     """
     etc = f"/etc/{SERVICE}/{colour}"
     properties = [
@@ -142,9 +144,9 @@ def alone_command(variant: Variant, colour: str, port: int, applications: Mappin
     bind = f"0.0.0.0:{port}"
     variables: dict[str, str | None] = {**ALONE, **(variant.direct or {})}
     if variant.heavy_pool:
-        bind = f"unix:{canary_socket_of(SERVICE)}"
+        bind = f"unix:/run/{POOL}/gunicorn.sock"
         variables |= next(iter(variant.heavy_pool.values()))
-        properties.append(f"Slice={SERVICE}.slice")
+        properties += [f"Slice={SERVICE}.slice", f"RuntimeDirectory={POOL}", "RuntimeDirectoryMode=0750"]
     variables["GUNICORN_BIND"] = bind
     start = [f"{etc}/entrypoint.sh"]
     if variant.python:
@@ -220,12 +222,13 @@ def changed(variant: Variant, other: Instance, release: Release) -> Iterator[Ins
     unit = unit_of(variant)
     try:
         host.run(alone_command(variant, live, 0, {}))
-        wait_for(lambda: host.succeeds(f"test -S {canary_socket_of(SERVICE)}"), 120)
+        wait_for(lambda: host.succeeds(f"test -S /run/{POOL}/gunicorn.sock"), 120)
+        host.run(f"ln -sfn /run/{POOL}/gunicorn.sock {canary_socket_of(SERVICE)}")
         with found.prepared():
             warm(found, release)
         yield replace(found, units=[*other.units, unit])
     finally:
-        host.run(f"systemctl stop {unit}", check=False)
+        host.run(f"rm -f {canary_socket_of(SERVICE)}; systemctl stop {unit}", check=False)
 
 
 @contextmanager
