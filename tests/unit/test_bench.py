@@ -418,7 +418,8 @@ def test_heavy_routes_are_as_the_variant_says_while_it_is_measured(variant: str,
 def test_a_gunicorn_for_downloads_has_a_socket_and_the_services_limits() -> None:
     words = shlex.split(alone_command(variants()["gthread-pool"], "blue", 0, {}))
     for part in (
-        "--property=Slice=plane-api.slice", "GUNICORN_BIND=unix:/run/plane-api-bench-pool/gunicorn.sock", "GUNICORN_WORKERS=1",
+        "--property=Slice=plane-api.slice", "GUNICORN_BIND=unix:/run/plane-api-bench-pool/gunicorn.sock",
+        "GUNICORN_WORKERS=1",
     ):  # fmt: skip
         assert part in words
 

@@ -19,7 +19,7 @@ SERVICE = "plane-api"
 ADMISSION = "plane-admission.service"
 FIRST_PORT = 8101
 # Requests of each path before anything is measured: every worker has then served some, under either class.
-WARMING = 40
+WARMING = 20
 # Nothing of what this project adds to a colour's environment, and no recycling within a measurement: that is another
 # experiment.
 ALONE = {
@@ -90,7 +90,7 @@ class Instance:
         """New processes, warm."""
         self.host.run(self.command or f"systemctl restart {self.units[0]}")
         wait_until_it_answers(self.base, release)
-        warm(self, release, rounds=WARMING // 4)
+        warm(self, release, rounds=WARMING // 2)
 
     def rest(self) -> None:
         """Stop one that is started for each measurement."""
