@@ -400,8 +400,8 @@ class AdmissionOfAHost(Host):
         (
             "gthread-pool",
             [
-                f"set weight plane-api.downloads/canary {pool}; set weight plane-api.downloads/blue {100 - pool}"
-                for pool in (100, 0)
+                f"set weight plane-api.downloads/{server_and_weight}"
+                for server_and_weight in ("canary 100", "blue 0", "blue 100", "canary 0")
             ],
         ),
     ],

@@ -60,7 +60,7 @@ class Instance:
                 self.host.admission(told)
             yield
         finally:
-            for _, told in self.while_measured:
+            for _, told in reversed(self.while_measured):
                 self.host.admission(told)
 
     def cpu(self) -> float:
@@ -207,8 +207,13 @@ def told(variant: Variant, live: str, routes: Mapping[str, str]) -> list[tuple[s
         slots = f"set maxconn server {{}}/{live} {{}}".format
         wanted = next(iter(variant.heavy_slots.values()))
         return [(slots(route, wanted), slots(route, deployed)) for route, deployed in routes.items()]
-    weights = f"set weight {{0}}/canary {{1}}; set weight {{0}}/{live} {{2}}".format
-    return [(weights(route, 100, 0), weights(route, 0, 100)) for route in routes]
+    weight = "set weight {}/{} {}".format
+    # One after the other, the way back in reverse: at no moment is there none.
+    return [
+        (weight(route, server, of), weight(route, server, 100 - of))
+        for route in routes
+        for server, of in (("canary", 100), (live, 0))
+    ]
 
 
 @contextmanager
