@@ -14,6 +14,7 @@ from process_model.colours import canary_socket_of
 from support import PORTS, ROOT, Host, manage, site, succeeded, wait_for
 
 from bench.data import Release, Variant, load
+from bench.generator import PATIENCE_SECONDS
 
 SERVICE = "plane-api"
 ADMISSION = "plane-admission.service"
@@ -54,7 +55,11 @@ class Instance:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """As the variant says while the block runs, as deployed afterwards."""
+        """As the variant says while the block runs, as deployed afterwards. Begins once admission has answered all that
+        the clients before it gave up.
+        """
+        if self.variant.inventory is not None or self.variant.rests_on:
+            wait_for(self.is_idle, PATIENCE_SECONDS)
         try:
             for told, _ in self.while_measured:
                 self.host.admission(told)
@@ -62,6 +67,14 @@ class Instance:
         finally:
             for _, told in reversed(self.while_measured):
                 self.host.admission(told)
+
+    def is_idle(self) -> bool:
+        """Whether admission has no request of the service, waiting or inside gunicorn."""
+        return all(
+            row["scur"] == "0"
+            for (proxy, server), row in self.host.statistics().items()
+            if server == "BACKEND" and proxy.partition(".")[0] == SERVICE
+        )
 
     def cpu(self) -> float:
         """Seconds of processor that the units have used. Reads control groups of version 2, beside version 1 too."""
