@@ -7,15 +7,16 @@
     make bench ARGS=--report                   the report again, of what is there
 
 Results are kept in build/bench/results, one file for each measurement, and a run that was interrupted goes on where it
-was; what was measured with other data files, another release or other seconds is measured again. Hosts that are not
-the lab's: set ANSIBLE_INVENTORY and PYTHONPATH as the Makefile does, and run `python -m bench` alone. Exit status 1
-where something could not be said: a client that was the bottleneck, nothing answered.
+was; what was measured with other data files, another release or other seconds is measured again. A quick run begins
+anew each time. Hosts that are not the lab's: set ANSIBLE_INVENTORY and PYTHONPATH as the Makefile does, and run
+`python -m bench` alone. Exit status 1 where something could not be said: a client that was the bottleneck.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,8 @@ FOLDER = ROOT / "build" / "bench"
 QUICK = FOLDER / "quick"
 # What a measurement takes beside its seconds, and new processes do.
 BESIDE, RENEWAL = 1.5, 8.0
+# How often a measurement is made at the most, until its client was not the bottleneck.
+ATTEMPTS = 3
 
 
 def file_of(folder: Path, name: str, case: str, variant: str, repetition: int) -> Path:
@@ -140,7 +143,11 @@ def measure_all(
     print(f"{len(waiting)} measurements, about {left / 60:.0f} minutes", flush=True)
     for each, case, variant, repetition, wanted, path in waiting:
         instance = instances[variant]
-        found_now = measure(case, repetition, instance, each, of)
+        for _ in range(ATTEMPTS):
+            found_now = measure(case, repetition, instance, each, of)
+            if not found_now.unfit:
+                break
+            print(f"{each.name} | {case} | {variant}, again: {', '.join(found_now.unfit)}", flush=True)
         keep(path, {
             "key": wanted, "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "release": releases[variant], "machine": machines[instance.host.name], "variant": asdict(known[variant]),
@@ -153,7 +160,8 @@ def measure_all(
 def picture(
     each: Experiment, shown: Sequence[Row], plot: Plot, known: Mapping[str, Variant], number: int
 ) -> dict[str, Any]:
-    """What plots.py draws: medians with least and most, by case and variant; None where a row was refused.
+    """What plots.py draws: medians with least and most, by case and variant; None where a row was refused or
+    nothing was answered.
 
     grid: workers and threads, whose variants are then in the order of a table's cells, row by row.
     """
@@ -163,7 +171,9 @@ def picture(
     for variant in each.variants:
         found = {row.case: row for row in shown if row.variant == variant and plot.load in ("all", row.load)}
         spreads = [found[case].values.get(plot.metric) for case in cases]
-        series[known[variant].title] = [[one.median, one.least, one.most] if one else None for one in spreads]
+        series[known[variant].title] = [
+            [one.median, one.least, one.most] if one and not math.isnan(one.median) else None for one in spreads
+        ]
     return {
         "file": f"{each.name}-{number}.png", "title": each.question, "cases": cases, "series": series,
         "unit": plot.unit if plot.load == "all" else f"{plot.load}: {plot.metric}, {plot.unit}", "scale": plot.scale,
@@ -195,7 +205,7 @@ def publish(folder: Path, asked: Sequence[Experiment], of: Release, known: Mappi
         unsaid += [
             f"{each.name}: {row.variant} in {row.case}: {', '.join(row.refused)}" for row in shown if row.refused
         ]
-        print("\n".join(report.sentence(one, known) for one in verdicts))
+        print("\n".join([report.sentence(one, known) for one in verdicts] + report.in_order(parts[-1], known)))
     if len(releases) != 1:
         raise RefusedError(f"results are of {len(releases)} releases: run it again, or with --fresh")
     machines = json.loads((folder / "machines.json").read_text(encoding="utf-8"))
@@ -230,7 +240,7 @@ def main() -> None:
     if not given.report:
         if shutil.which("h2load") is None:
             sys.exit("bench: no h2load on PATH: tools/setup.sh bench installs it")
-        if given.fresh:
+        if given.fresh or given.quick:
             shutil.rmtree(folder / "results", ignore_errors=True)
         # With those that another one is set up from.
         names = list(

@@ -51,6 +51,11 @@ class Measurement:
             return 1000 * self.cpu / answers if answers else float("nan")
         return 1000 * float(getattr(found, metric))
 
+    @property
+    def unfit(self) -> list[str]:
+        """Why this says nothing about the server."""
+        return [reason for one in self.tallies.values() for reason in one.unfit]
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -62,7 +67,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of repetitions: median, least and most."""
+    """Of repetitions: median, least and most; not numbers where nothing was answered in any."""
 
     median: float
     least: float
@@ -70,7 +75,8 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
+        known = [value for value in values if not math.isnan(value)] or [math.nan]
+        return cls(statistics.median(known), min(known), max(known))
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def rows(experiment: Experiment, found: Sequence[Measurement], metrics: Sequence
         for variant in experiment.variants:
             mine = _of(found, case, variant)
             for load in loads:
-                refused = sorted({reason for each in mine for one in each.tallies.values() for reason in one.unfit})
+                refused = sorted({reason for each in mine for reason in each.unfit})
                 if not mine:
                     refused = ["not measured"]
                 values, ratios, apart = {}, {}, {}
@@ -150,12 +156,13 @@ def _of(found: Sequence[Measurement], case: str, variant: str) -> list[Measureme
 
 def _ratios(mine: Sequence[Measurement], theirs: Sequence[Measurement], load: str, metric: str) -> list[float]:
     """Repetition by repetition, so that what slowed the machine down is in both. Unfit ones are left out."""
-    against = {each.repetition: each for each in theirs if not any(one.unfit for one in each.tallies.values())}
-    return [
+    against = {each.repetition: each for each in theirs if not each.unfit}
+    pairs = [
         each.value(load, metric) / against[each.repetition].value(load, metric)
         for each in mine
         if each.repetition in against and against[each.repetition].value(load, metric)
     ]
+    return [ratio for ratio in pairs if not math.isnan(ratio)]
 
 
 def front(aims: Sequence[Aim], case: str, shown: Sequence[Row]) -> list[str]:
@@ -180,6 +187,29 @@ def front(aims: Sequence[Aim], case: str, shown: Sequence[Row]) -> list[str]:
     ]
 
 
+def ranking(case: str, aim: Aim, shown: Sequence[Row]) -> list[list[str]]:
+    """Variants from the best on, in groups: of two groups every repetition lies on its own side.
+
+    Within a group they are in the order shown, as more cannot be said. A variant that has no figure is in none.
+    """
+    sign = -1 if aim.metric == "rate" else 1
+    reached = {
+        row.variant: sorted((sign * row.values[aim.metric].least, sign * row.values[aim.metric].most))
+        for row in shown
+        if row.case == case and row.load == aim.load and aim.metric in row.values
+    }
+    reached = {variant: bounds for variant, bounds in reached.items() if not math.isnan(bounds[0])}
+    groups: list[list[str]] = []
+    worst = -math.inf
+    for variant in sorted(reached, key=lambda name: reached[name][0]):
+        best_of_it, worst_of_it = reached[variant]
+        if not groups or best_of_it > worst:
+            groups.append([])
+        groups[-1].append(variant)
+        worst = max(worst, worst_of_it)
+    return [[variant for variant in reached if variant in group] for group in groups]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A goal's ratio, and whether it was reached; None where it cannot be said."""
@@ -195,7 +225,7 @@ def verdict(goal: Goal, shown: Sequence[Row]) -> Verdict:
     values = {
         (row.variant, row.case): row.values[goal.metric].median
         for row in shown
-        if row.load == goal.load and goal.metric in row.values
+        if row.load == goal.load and goal.metric in row.values and not math.isnan(row.values[goal.metric].median)
     }
     against = goal.against_variant
     if against == BEST:

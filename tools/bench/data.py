@@ -201,6 +201,13 @@ def _load(where: str, said: Mapping[str, Any]) -> Load:
     )
 
 
+def _cases(path: Path, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Load]]:
+    return {
+        case: {name: _load(f"{path}: {name} in {case}", each) for name, each in loads.items()}
+        for case, loads in said.items()
+    }
+
+
 def _goal(said: Mapping[str, Any]) -> Goal:
     against = said["against"]
     return Goal(
@@ -210,15 +217,12 @@ def _goal(said: Mapping[str, Any]) -> Goal:
 
 
 def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Release) -> Experiment:
-    """An experiment's file; quick: with fewer repetitions, seconds and cases. Raises DataError.
+    """An experiment's file; quick: with repetitions, seconds and cases of its own. Raises DataError.
 
     A case is left out whose paths the release has none of; there may be no case then.
     """
     said = load(path)
-    cases = {
-        case: {name: _load(f"{path}: {name} in {case}", each) for name, each in loads.items()}
-        for case, loads in said["cases"].items()
-    }
+    cases = _cases(path, said["cases"])
     grid = (said["grid"]["workers"], said["grid"]["threads"]) if "grid" in said else None
     own = variants_of(grid)
     found = Experiment(
@@ -232,7 +236,7 @@ def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Rel
     if quick:
         less = said["quick"]
         found = replace(found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]))
-        cases = {case: cases[case] for case in less["cases"]}
+        cases = _cases(path, less["cases"])
     cases = {case: loads for case, loads in cases.items() if set(loads) <= set(asked.paths)}
     return replace(
         found, cases=cases,

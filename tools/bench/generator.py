@@ -78,8 +78,6 @@ class Tally:
             found.append(f"the client used {self.client:.0%} of a processor")
         if self.late > MOST_LATE_SECONDS:
             found.append(f"the client began a request {self.late:.2f} s late")
-        if not self.answered:
-            found.append("nothing was answered")
         return found
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import jinja2
 
-from bench.compare import Measurement, Row, Spread, Verdict, failures, front, refuse
-from bench.data import Experiment, Variant
+from bench.compare import Measurement, Row, Spread, Verdict, failures, front, ranking, refuse
+from bench.data import Aim, Experiment, Variant
 
 COLUMNS = {
     "p50": "p50, ms",
@@ -78,6 +78,19 @@ def on_front(part: Part, case: str, variants: Mapping[str, Variant]) -> str:
     return f"{case}: nothing beats {', '.join(names) or 'what could not be said'} in all of {by}"
 
 
+def in_order(part: Part, variants: Mapping[str, Variant]) -> list[str]:
+    """Of each case the variants by what the experiment's first plot shows, the best first."""
+    lines = []
+    for plot in part.experiment.plots[:1]:
+        for case, loads in part.experiment.cases.items():
+            for load in loads if plot.load == "all" else {plot.load} & set(loads):
+                groups = ranking(case, Aim(load, plot.metric), part.rows)
+                named = " < ".join(" ~ ".join(variants[name].title for name in group) for group in groups)
+                if named:
+                    lines.append(f"{case}, {COLUMNS[plot.metric]} ({load}), the best first: {named}")
+    return lines
+
+
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 PAGES = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
 
@@ -99,7 +112,7 @@ def page(
     """The report as HTML. Raises compare.RefusedError where it would say what it may not."""
     text = PAGES.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         parts=parts, variants=variants, machines=machines, when=when, columns=COLUMNS, commands=commands(parts),
-        figure=figure, ratio=ratio, sentence=sentence, on_front=on_front, failures=failures,
+        figure=figure, ratio=ratio, sentence=sentence, on_front=on_front, in_order=in_order, failures=failures,
     )  # fmt: skip
     for part in parts:
         refuse(part.rows, part.found, text)
