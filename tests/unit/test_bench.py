@@ -490,6 +490,31 @@ def test_slow_readers_see_whether_an_answer_has_begun(path: str, right: int, fai
     assert (found.answered, found.failed) == (right, failed)
 
 
+class Refuses(BaseHTTPRequestHandler):
+    """Answers 400, and the connection is over, as HAProxy does to what is no request."""
+
+    def do_GET(self) -> None:
+        self.send_error(400)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_load_ends_that_is_refused_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "PATIENCE_SECONDS", 1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = generator.run(f"http://127.0.0.1:{server.server_port}", {}, {"small": (SMALL, CLOSED)}, 0.5)["small"]
+        server.shutdown()
+    assert found.answered == 0
+    assert found.failed["status 400"] > 0
+
+
+def test_a_host_takes_the_place_of_the_one_in_the_address() -> None:
+    words = generator.command("http://10.0.0.1", SMALL, {"Host": "shop.example"}, CLOSED, 1, "log")
+    assert "--header=:authority: shop.example" in words
+
+
 def test_another_server_is_started_by_the_releases_python() -> None:
     words = shlex.split(alone_command(variants()["granian-wsgi"], "blue", 8105, {"wsgi": "shop.wsgi:application"}))
     place = words.index("/etc/plane-api/blue/release/venv/bin/python")

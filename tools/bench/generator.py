@@ -81,6 +81,11 @@ class Tally:
         return found
 
 
+def bounded(seconds: float) -> list[str]:
+    """Against connections that are refused at once, for ever: h2load makes new ones and never ends."""
+    return ["timeout", f"{seconds + 2 * PATIENCE_SECONDS:.0f}"]
+
+
 def command(base: str, asked: Asked, headers: Mapping[str, str], load: Load, seconds: float, log: str) -> list[str]:
     words = [
         "h2load",
@@ -89,7 +94,9 @@ def command(base: str, asked: Asked, headers: Mapping[str, str], load: Load, sec
         f"--log-file={log}",
         f"--connection-inactivity-timeout={PATIENCE_SECONDS}",
     ]
-    words += [f"--header={name}: {value}" for name, value in headers.items()]
+    # It sends a Host of its own beside a header Host, and two are refused: this is what that one is made of.
+    named = {":authority" if name.lower() == "host" else name: value for name, value in headers.items()}
+    words += [f"--header={name}: {value}" for name, value in named.items()]
     if load.rate:
         requests = max(1, round(load.rate * seconds))
         words += [
@@ -140,7 +147,7 @@ def tally(
     p50, p95, p99 = (percentile(right, share) if right else float("nan") for share in PERCENTILES)
     worst = right[-1] if right else float("nan")
     # A header may be a key that protects something.
-    shown = [f"{word.partition(':')[0]}: …" if word.startswith("--header=") else word for word in words]
+    shown = [f"{word.partition(': ')[0]}: …" if word.startswith("--header=") else word for word in words]
     return Tally(shown, len(right), dict(failed), seconds, p50, p95, p99, worst, settled, late, processor / seconds)
 
 
@@ -200,7 +207,7 @@ def run(
                 log,
                 said,
                 time.monotonic(),
-                subprocess.Popen([*FIRST, *words], stdout=said, stderr=said),
+                subprocess.Popen([*bounded(seconds), *FIRST, *words], stdout=said, stderr=said),
             )
         found = {}
         for name, (words, log, said, began, process) in running.items():

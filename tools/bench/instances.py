@@ -177,6 +177,11 @@ def unit_of(variant: Variant) -> str:
     return f"{SERVICE}-bench-{variant.name}.service"
 
 
+def forget(unit: str, host: Host) -> None:
+    """Stop one that this benchmark started, or one before it that was killed."""
+    host.run(f"systemctl stop {unit}", check=False)
+
+
 def answers(base: str, path: str, headers: Mapping[str, str]) -> bool:
     connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=60)
     try:
@@ -202,13 +207,14 @@ def alone(variant: Variant, host: Host, port: int, release: Release, now: bool) 
     unit = unit_of(variant)
     command = alone_command(variant, host.live(), port, applications_of(host))
     base = f"http://{host.address}:{port}"
+    forget(unit, host)
     try:
         if now:
             host.run(command)
             wait_until_it_answers(base, release)
         yield Instance(variant, host, base, [unit], "" if now else command)
     finally:
-        host.run(f"systemctl stop {unit}", check=False)
+        forget(unit, host)
 
 
 def told(variant: Variant, live: str, routes: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -238,6 +244,7 @@ def changed(variant: Variant, other: Instance, release: Release) -> Iterator[Ins
         yield found
         return
     unit = unit_of(variant)
+    forget(unit, host)
     try:
         host.run(alone_command(variant, live, 0, {}))
         wait_for(lambda: host.succeeds(f"test -S /run/{POOL}/gunicorn.sock"), 120)
@@ -246,7 +253,8 @@ def changed(variant: Variant, other: Instance, release: Release) -> Iterator[Ins
             warm(found, release)
         yield replace(found, units=[*other.units, unit])
     finally:
-        host.run(f"rm -f {canary_socket_of(SERVICE)}; systemctl stop {unit}", check=False)
+        host.run(f"rm -f {canary_socket_of(SERVICE)}")
+        forget(unit, host)
 
 
 @contextmanager
