@@ -35,7 +35,7 @@ verify: ## Say what really runs on staging, and fail where it is not what should
 
 test: setup ## Pass every test; those with hosts two at a time, each with hosts of its own
 	$(MAKE) --no-print-directory --jobs=3 lint test-unit lab-up
-	$(MAKE) --no-print-directory --jobs=2 test-lab test-mutation test-molecule test-chaos test-compose
+	$(MAKE) --no-print-directory --jobs=2 test-lab mutants test-molecule test-compose
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
 	pytest tests/unit --numprocesses 2
@@ -98,6 +98,8 @@ matrix: lab-up ## Every way that Plane is run, one after the other, and one tabl
 	@$(with_helpers) tools/matrix.py
 
 test-lab: lab-up ## Bad input, failures, rollouts and another project, on the lab's staging hosts
+	@tools/setup.sh plots
+	@tools/setup.sh bench
 	pytest tests/lab --verbose 2>&1 | sed --unbuffered 's/^/lab      | /'
 
 # Not part of `make test`, for its time.
@@ -112,7 +114,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck
 	ruff check .
 	ruff format --check .
 	mypy
-	@for folder in $(filter-out tests/callbacks/ tests/__pycache__/,$(wildcard tests/*/)) molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml .); done
+	@for folder in $(filter-out tests/callbacks/ tests/__pycache__/,$(wildcard tests/*/)) molecule/default; do (cd $$folder && mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .); done
 	shellcheck tools/*.sh lab/*.sh lab/containers/*.sh lab/containers/bin/*.sh .ci/run
 	ansible-lint --offline
 
@@ -125,23 +127,13 @@ lab-down: ## Remove the lab's hosts and network
 	@tools/setup.sh venv
 	@python lab/lab.py down $(in_inventory)
 
-# Tests that break hosts have hosts of their own, which are gone after the last of them unless a test failed.
-with_hosts_to_break = export ANSIBLE_INVENTORY=tests/mutation/inventory; { \
-	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && $(1); \
-	} 2>&1 | sed --unbuffered 's/^/$(2) | /'
-and_remove_them = python lab/lab.py down --inventory $$ANSIBLE_INVENTORY
-
-test-mutation: lab-up
-	$(call with_hosts_to_break,pytest tests/mutation --verbose,mutation)
-
-# On the same hosts, so one after the other.
-test-chaos: lab-up | test-mutation
-	$(call with_hosts_to_break,pytest tests/chaos --verbose && $(and_remove_them),chaos   )
-
+# They break hosts, so they have hosts of their own, which are gone afterwards unless a test failed.
 mutants: lab-up ## Inject every fault into healthy hosts, and print which were caught by verification
-	$(call with_hosts_to_break,pytest tests/mutation --verbose && $(and_remove_them),mutation)
+	{ export ANSIBLE_INVENTORY=tests/mutation/inventory; python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \
+	pytest tests/mutation --verbose && python lab/lab.py down --inventory $$ANSIBLE_INVENTORY; \
+	} 2>&1 | sed --unbuffered 's/^/mutation | /'
 
-chaos: staging ## Break what a host needs while it serves, and print what clients saw and what was lost
+chaos: staging ## Break what a host needs while it serves, and print what clients saw and what was lost; not part of make test
 	pytest tests/chaos tests/lab -m 'fault or chaos' --verbose
 	$(MAKE) --no-print-directory test-proxy PYTEST_ADDOPTS='-m fault'
 
