@@ -185,6 +185,9 @@ bake-error-rates: ## How often the gate is wrong, over many made-up histories wh
 request-state: setup ## What a request finds of others, by mechanism and worker class; what request isolation costs
 	@python tools/request_state
 
+executor-profile: setup ## Where the time goes that a synchronous view takes longer under an event loop
+	@python tools/executor_profile.py
+
 # Hosts of their own, gone afterwards unless something failed.
 with_hosts_to_measure = { export ANSIBLE_INVENTORY=tools/bench/inventory; \
 	python lab/lab.py up --inventory $$ANSIBLE_INVENTORY && \

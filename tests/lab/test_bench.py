@@ -1,4 +1,4 @@
-"""The benchmark finds, starts and measures what it compares, and its page has every row. Figures are not judged here."""
+"""The benchmark finds, starts and measures what it compares, and its page has every row. No figure is judged."""
 
 from __future__ import annotations
 

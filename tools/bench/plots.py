@@ -56,7 +56,7 @@ def drawn(plot: Mapping[str, Any]) -> Any:
 
     cases: Sequence[str] = plot["cases"]
     series: Mapping[str, Sequence[Sequence[float] | None]] = plot["series"]
-    figure = Figure(figsize=(max(7.5, 2.2 * len(cases)), 4.6), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 0.6 * len(cases) * len(series)), 4.6), layout="constrained")
     axes = figure.subplots()
     step = WIDTH / len(series)
     for number, (name, values) in enumerate(series.items()):
@@ -80,6 +80,7 @@ def drawn(plot: Mapping[str, Any]) -> Any:
     for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         which(FuncFormatter(lambda value, _: f"{value:,.10g}" if f"{value:e}"[0] in "125" else ""))
     if plot["scale"] == "linear":
+        axes.set_ymargin(0.1)
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     for edge in range(1, len(cases)):
