@@ -217,9 +217,10 @@ def _goal(said: Mapping[str, Any]) -> Goal:
 
 
 def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Release) -> Experiment:
-    """An experiment's file; quick: with repetitions, seconds and cases of its own. Raises DataError.
+    """An experiment's file; quick: with the repetitions, seconds and cases of its `quick`. Raises DataError.
 
-    A case is left out whose paths the release has none of; there may be no case then.
+    A case is left out whose paths the release has none of. There may be no case then, and in a quick run of one that
+    has no `quick`.
     """
     said = load(path)
     cases = _cases(path, said["cases"])
@@ -234,7 +235,7 @@ def experiment(path: Path, quick: bool, known: Mapping[str, Variant], asked: Rel
     )  # fmt: skip
     _check(path, found, {**known, **own}, {**release().paths, **asked.paths})
     if quick:
-        less = said["quick"]
+        less = {**said, "cases": {}, **said.get("quick", {})}
         found = replace(found, repetitions=int(less["repetitions"]), seconds=float(less["seconds"]))
         cases = _cases(path, less["cases"])
     cases = {case: loads for case, loads in cases.items() if set(loads) <= set(asked.paths)}
