@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -93,6 +94,15 @@ def hosts_of(service: str, inventory: Path = INVENTORY) -> list[str]:
     """The hosts of the service's group, by what they are (api1, …)."""
     groups = yaml.safe_load((inventory / "hosts.yml").read_text())
     return [name.partition("-")[2] for name in groups.get(service.replace("-", "_"), {}).get("hosts", {})]
+
+
+def tool(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of tools/ as the Makefile does (with_helpers); words: Python's arguments."""
+    helpers = ":".join(str(ROOT / folder) for folder in ("lab", "tests", "ansible/module_utils", "tools"))
+    return subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": helpers}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
 
 
 def a_change() -> dict[str, Any]:

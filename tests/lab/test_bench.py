@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import ROOT, Host, site, succeeded
+from support import ROOT, Host, site, succeeded, tool
 
 # One of each kind that needs a host in this state: alone, deployed, and a deployed one with something else in it.
 VARIANTS = ("gthread", "gthread-admission", "gthread-pool")
@@ -35,11 +32,7 @@ def changed_by_it(api1: Host) -> Iterator[Host]:
 def test_what_is_deployed_is_measured_beside_what_is_started_for_it(tmp_path: Path, changed_by_it: Host) -> None:
     experiment = tmp_path / "one.yml"
     experiment.write_text(EXPERIMENT)
-    helpers = ":".join(str(ROOT / folder) for folder in ("lab", "tests", "ansible/module_utils", "tools"))
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", "--experiment", str(experiment)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": helpers}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = tool("-m", "bench", "--quick", "--experiment", str(experiment))
     assert done.returncode == 0, done.stdout + done.stderr
 
     folder = ROOT / "build" / "bench" / "quick"

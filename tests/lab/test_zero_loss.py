@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 
-from support import ROOT
+from support import tool
 
 
 def test_nothing_is_lost_while_workers_are_renewed() -> None:
-    paths = [str(ROOT / folder) for folder in ("lab", "tests", "ansible/module_utils")]
-    done = subprocess.run(
-        [sys.executable, "tools/zero_loss.py", "--packages=pins", "--operations=recycle", "--workers=4",
-         "--requests=0"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": ":".join(paths)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = tool("tools/zero_loss.py", "--packages=pins", "--operations=recycle", "--workers=4", "--requests=0")
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("pins")]
     assert done.returncode == 0, done.stdout + done.stderr
     assert {(connection, method) for _, _, connection, method, *_ in rows} == {

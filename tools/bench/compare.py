@@ -175,9 +175,7 @@ def front(aims: Sequence[Aim], case: str, shown: Sequence[Row]) -> list[str]:
     for variant in dict.fromkeys(row.variant for row in shown):
         values = [found.get((variant, aim.load), {}).get(aim.metric) for aim in aims]
         if all(value is not None and not math.isnan(value.median) for value in values):
-            reached[variant] = tuple(
-                (-1 if aim.metric == "rate" else 1) * value.median for aim, value in zip(aims, values) if value
-            )
+            reached[variant] = tuple(sign(aim.metric) * value.median for aim, value in zip(aims, values) if value)
     return [
         variant
         for variant, mine in reached.items()
@@ -187,14 +185,20 @@ def front(aims: Sequence[Aim], case: str, shown: Sequence[Row]) -> list[str]:
     ]
 
 
+def sign(metric: str) -> int:
+    """1 where less of a metric is better, -1 where more is."""
+    return -1 if metric == "rate" else 1
+
+
 def ranking(case: str, aim: Aim, shown: Sequence[Row]) -> list[list[str]]:
     """Variants from the best on, in groups: of two groups every repetition lies on its own side.
 
     Within a group they are in the order shown, as more cannot be said. A variant that has no figure is in none.
     """
-    sign = -1 if aim.metric == "rate" else 1
     reached = {
-        row.variant: sorted((sign * row.values[aim.metric].least, sign * row.values[aim.metric].most))
+        row.variant: sorted(
+            sign(aim.metric) * bound for bound in (row.values[aim.metric].least, row.values[aim.metric].most)
+        )
         for row in shown
         if row.case == case and row.load == aim.load and aim.metric in row.values
     }
@@ -230,8 +234,7 @@ def verdict(goal: Goal, shown: Sequence[Row]) -> Verdict:
     against = goal.against_variant
     if against == BEST:
         candidates = {variant: value for (variant, case), value in values.items() if case == goal.against_case}
-        choose = max if goal.metric == "rate" else min
-        against = choose(candidates, key=lambda variant: candidates[variant]) if candidates else BEST
+        against = min(candidates, key=lambda name: sign(goal.metric) * candidates[name], default=BEST)
     mine, theirs = values.get((goal.variant, goal.case)), values.get((against, goal.against_case))
     if mine is None or not theirs:
         return Verdict(goal, against, None, None)
