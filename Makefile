@@ -38,7 +38,7 @@ test: setup ## Pass every test; those with hosts two at a time, each with hosts 
 	$(MAKE) --no-print-directory --jobs=2 test-lab mutants test-molecule test-compose
 
 test-unit: setup ## Unit tests, with real gunicorn processes but without the lab
-	pytest tests/unit --numprocesses 2
+	pytest tests/unit --numprocesses 4
 
 terraform-test: setup ## Terraform's modules, and every environment applied to a stand-in for AWS (no credentials)
 	@tools/setup.sh terraform

@@ -13,11 +13,17 @@ fail() { echo "setup: $*" >&2 && exit 1; }
 # ansible-core 2.21 needs 3.12 on the controller.
 is_new_enough() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; }
 
+# The newest there is: from one to the next, a run takes less of a processor.
 find_python() {
-  local candidate
-  for candidate in "${PYTHON:-}" python3.14 python3.13 python3.12 python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
+  local candidate version pyenv=${PYENV_ROOT:-$HOME/.pyenv}/versions
+  local candidates=("${PYTHON:-}")
+  for version in 3.14 3.13 3.12; do
+    candidates+=("python$version" "$pyenv/$version"*/bin/python3)
+  done
+  for candidate in "${candidates[@]}" python3; do
     if [ -n "$candidate" ] && command -v "$candidate" >/dev/null && is_new_enough "$candidate"; then
-      command -v "$candidate" && return
+      # Not that of an environment, which may be the one that is made again.
+      "$candidate" -c 'import sys; print(sys._base_executable)' && return
     fi
   done
   fail "no Python 3.12 or newer with venv on PATH or in pyenv: install one (Debian trixie: apt-get install python3-venv; else: pyenv install 3.13) or set PYTHON=/path/to/python3"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import ROOT, Host, site, succeeded, tool
+from support import ROOT, Host, tool, undo_change
 
 # One of each kind that needs a host in this state: alone, deployed, and a deployed one with something else in it.
 VARIANTS = ("gthread", "gthread-admission", "gthread-pool")
@@ -26,7 +26,7 @@ plots: [{{load: small, metric: p99, unit: ms}}]
 @pytest.fixture
 def changed_by_it(api1: Host) -> Iterator[Host]:
     yield api1
-    succeeded(site(api1.name))
+    undo_change((api1, "plane-api"))
 
 
 def test_what_is_deployed_is_measured_beside_what_is_started_for_it(tmp_path: Path, changed_by_it: Host) -> None:

@@ -66,7 +66,7 @@ def test_a_release_that_does_not_boot(api: Host) -> None:
 @pytest.mark.fault("a release that answers 500", said="health, should be 200", clients="nothing")
 def test_a_release_that_answers_500(api: Host) -> None:
     step = f"Verify, while it has no traffic, {api.idle()}"
-    said = fails(api, step, **release_that("health-500"), plane_api_start_timeout=20)
+    said = fails(api, step, **release_that("health-500"), plane_api_start_timeout=12)
     assert "GET / on the instance's own socket answered 500, should be 200" in said
 
 
@@ -86,7 +86,7 @@ def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Hos
 @pytest.mark.fault("a release that boots too slowly", said="the start's time-out", clients="nothing")
 def test_a_release_that_boots_too_slowly(api: Host) -> None:
     step = f"Verify, while it has no traffic, {api.idle()}"
-    said = fails(api, step, **release_that("slow-boot"), plane_api_preload="false", plane_api_start_timeout=12)
+    said = fails(api, step, **release_that("slow-boot"), plane_api_preload="false", plane_api_start_timeout=8)
     assert "GET / on the instance's own socket answered nothing" in said
 
 

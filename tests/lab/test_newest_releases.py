@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import client
 import pytest
-from support import Host, load, report, site, succeeded
+from support import Host, load, report, site, succeeded, undo_change
 
 HOSTS = "staging-api2,staging-graphql1"
 
 
 @pytest.fixture
-def back_to_pins() -> Iterator[None]:
+def back_to_pins(api2: Host, graphql1: Host) -> Iterator[None]:
     yield
-    succeeded(site(HOSTS))
+    undo_change((api2, "plane-api"), (graphql1, "plane-graphql"))
 
 
 def test_both_services_run_with_the_newest_packages_and_nothing_is_lost_on_the_way(

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import client
 import pytest
-from support import Host, report, site, succeeded
+from support import Host, report, site, succeeded, undo_change
 
 # More than the threads of a host, so that most requests run on a thread that has served others.
 REQUESTS = 240
@@ -37,7 +37,7 @@ def states(host: Host) -> list[dict[str, Any]]:
 def without_isolation(api2: Host) -> Iterator[Host]:
     succeeded(site(api2.name, plane_api_isolate_requests=False))
     yield api2
-    succeeded(site(api2.name))
+    undo_change((api2, "plane-api"))
     assert report()["match"]
 
 

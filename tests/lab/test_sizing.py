@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import client
 import pytest
 from process_model.sizing import MIB, Coefficients
-from support import PORTS, ROOT, Host, a_change, load, report, site, succeeded, verify, wait_for
+from support import PORTS, ROOT, Host, a_change, load, report, site, succeeded, undo_change, verify, wait_for
 from test_bad_input import refused
 
 pytestmark = pytest.mark.usefixtures("deployed")
@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(api1: Host, variables:
 def deployed_again(api1: Host, api2: Host) -> Iterator[None]:
     """What a test deploys is gone after it; named before few_connections, with which nothing could be deployed."""
     yield
-    succeeded(site(f"{api1.name},{api2.name}"))
+    undo_change((api1, "plane-api"), (api2, "plane-api"))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from support import (
 
 VERIFY_IDLE = "Verify, while it has no traffic"
 # Long enough to start on a busy machine, short enough to wait for an instance that will never be right.
-START_SECONDS = 20
+START_SECONDS = 12
 
 
 @dataclass

@@ -117,7 +117,6 @@ FAULTS = [
         f"cp $ETC/fingerprint /tmp/new && echo PLANE_PROCESS_MODEL_FINGERPRINT=older >$ETC/fingerprint && {RESTART} && "
         "cp /tmp/new $ETC/fingerprint",
         ("the process was started from other files or an older release",),
-        service="plane-graphql",
         runtime="systemd",  # a container keeps what it was made of: see below
     ),
     Fault(
@@ -181,7 +180,6 @@ FAULTS = [
         f"ln -sfn /srv/plane/releases/older $ETC/release && {RESTART}",
         ("release is /srv/plane/releases/older",),
         undo="rm -rf /srv/plane/releases/older",
-        service="plane-graphql",
         runtime="systemd",
     ),
     Fault(
@@ -244,7 +242,6 @@ FAULTS = [
         "systemctl set-property --runtime $SERVICE.slice MemoryMax=8G",
         ("limit memory_bytes is",),
         undo="rm -rf /run/systemd/system.control/$SERVICE.slice.d && systemctl daemon-reload",
-        service="plane-graphql",
         runtime="systemd",
     ),
     Fault(
