@@ -147,6 +147,10 @@ class Host:
         """Where clients reach the service: its front door, or the proxy of the installation."""
         return f"http://{self.address}" if CONTAINED else f"http://{self.address}:{PORTS[service]}"
 
+    def is_right(self) -> bool:
+        """Whether every service of the host is what was deployed, by its own command;."""
+        return self.succeeds("plane-process-model status")
+
     def admission(self, asked: str, check: bool = True) -> str:
         """What HAProxy's runtime socket answers."""
         return self.run(f"echo '{asked}' | socat - UNIX-CONNECT:{ADMISSION_SOCKET}", check=check)

@@ -22,7 +22,7 @@ def nothing_lost(host: Host) -> Iterator[None]:
     before = host.live()
     master = host.master()
     front = f"http://{host.address}:{PORT}"
-    with load([("health", lambda session, tally: client.get(session, f"{front}/"), 2)], pause=0.05) as clients:
+    with load([("health", lambda session, tally: client.get(session, f"{front}/"), 2)], pause=0.15) as clients:
         yield
     assert clients.failed == {}
     assert clients.requests > 0
@@ -76,7 +76,7 @@ def test_a_release_that_answers_500(api: Host) -> None:
 def test_a_release_that_boots_slowly_takes_the_traffic_when_it_is_ready(api: Host) -> None:
     before = api.live()
     front = f"http://{api.address}:{PORT}"
-    with load([("small", client.small(front), 2)], pause=0.05) as clients:
+    with load([("small", client.small(front), 2)], pause=0.15) as clients:
         done = site(api.name, **release_that("slow-boot"), plane_api_preload="false")
     succeeded(done)
     assert api.live() != before
@@ -144,7 +144,7 @@ def test_the_connection_is_lost_half_way(api: Host) -> None:
     cut = [*inside, "sh", "-c", "systemctl stop ssh.socket ssh.service; pkill sshd; true"]
     before = api.live()
     front = f"http://{api.address}:{PORT}/"
-    with load([("health", lambda session, tally: client.get(session, front), 2)], pause=0.05) as clients:
+    with load([("health", lambda session, tally: client.get(session, front), 2)], pause=0.15) as clients:
         done = site(
             api.name,
             before_task={f"Start {api.idle()}": [cut]},

@@ -21,7 +21,7 @@ def test_both_services_run_with_the_newest_packages_and_nothing_is_lost_on_the_w
     api2: Host, graphql1: Host, back_to_pins: None
 ) -> None:
     fronts = [f"http://{api2.address}:8000", f"http://{graphql1.address}:8001"]
-    with load([(front, client.small(front), 1) for front in fronts], pause=0.05) as clients:
+    with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
         succeeded(site(HOSTS, plane_release_requirements="requirements/newest.txt"))
     assert clients.failed == {}
     rest = report()["hosts"][api2.name]["plane-api"]

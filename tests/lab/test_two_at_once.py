@@ -42,7 +42,7 @@ def test_a_run_that_was_killed_holds_up_nobody(api: Host) -> None:
     before = api.live()
     idle = api.idle()
     front = f"http://{api.address}:8000"
-    with load([("small", client.small(front), 2)], pause=0.05) as clients:
+    with load([("small", client.small(front), 2)], pause=0.1) as clients:
         done = site(api.name, before_task={f"Start {idle}": [["sh", "-c", "kill -9 $PPID"]]}, **a_change())
         assert done.returncode == -9
         assert api.succeeds(f"test -e {LOCK}")

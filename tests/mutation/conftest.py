@@ -108,7 +108,7 @@ def break_idle(batch: Batch) -> None:
         for (host, fault), colour in zip(batch, idle)
     ]
     fronts = [host.front(fault.service) for host, fault in batch]
-    with load([(front, client.small(front), 1) for front in fronts], pause=0.1) as clients:
+    with load([(front, client.small(front), 1) for front in fronts], pause=0.25) as clients:
         done = site(
             ",".join(host.name for host, _ in batch),
             before_task={VERIFY_IDLE: commands},
