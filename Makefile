@@ -204,7 +204,7 @@ bench-pooler: setup ## PgBouncer in transaction mode: throughput, connections, a
 	@tools/setup.sh bench
 	$(call with_hosts_to_measure,tools/bench_pooler.py $(ARGS))
 
-bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts
+bench-converge: staging ## A no-op site.yml against gathering facts and pinging the same hosts with Ansible as it comes
 	$(with_helpers) tools/bench_converge.py
 
 bench-growth: setup ## The same for 1 to 16 hosts, of its own: what another host adds

@@ -8,9 +8,10 @@ type: aggregate
 short_description: Build what is sent to hosts of a module once, not once for each run
 description:
   - For each module that a run uses, Ansible parses it and all module_utils that it imports, packs them, and forgets the
-    package with the run. Here it is kept in C(build/modules), in a folder for each state of what goes into it - this
-    project's modules and module_utils, the other folders that Ansible looks for them in, and the versions of Ansible
-    and Python. A change of any of them is another folder, so nothing old is ever sent.
+    package with the run. Packages of this project's modules and of ansible-core's are kept in C(build/modules), in a
+    folder for each state of what goes into them - the folders that modules and module_utils are looked for in, and the
+    versions of Ansible and Python. A change of any of them is another folder, so nothing old is ever sent. Modules of
+    collections and of roles are built in each run, as ever.
   - It prints nothing and decides nothing. Without it a run does the same and takes longer. C(make clean) removes what
     it keeps.
 requirements:
@@ -18,6 +19,8 @@ requirements:
 """
 
 import hashlib
+import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +30,8 @@ from ansible import constants as C  # noqa: N812 - Ansible's own name for it
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__
 
-KEPT = Path(__file__).resolve().parents[2] / "build" / "modules"
+ROOT = Path(__file__).resolve().parents[2]
+OWN = {file.stem for file in (ROOT / "ansible" / "library").glob("*.py")}
 
 
 def state_of(folders: Iterable[str]) -> str:
@@ -40,6 +44,14 @@ def state_of(folders: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
+def is_package(file: Path) -> bool:
+    """Whether it is one of a module of which state_of knows everything: ansible.legacy.NAME-ZIP_DEFLATED-none."""
+    name = file.name.partition("-")[0]
+    return file.suffix != ".lock" and (
+        name.startswith("ansible.modules.") or name.removeprefix("ansible.legacy.") in OWN
+    )
+
+
 class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -47,7 +59,18 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        kept = KEPT / state_of([*C.DEFAULT_MODULE_PATH, *C.DEFAULT_MODULE_UTILS_PATH])
-        kept.mkdir(parents=True, exist_ok=True)
-        # Where Ansible keeps them for the time of a run; a unit test notices where that is another place.
-        Path(C.DEFAULT_LOCAL_TMP, "ansiballz_cache").symlink_to(kept)
+        self.kept = ROOT / "build" / "modules" / state_of([*C.DEFAULT_MODULE_PATH, *C.DEFAULT_MODULE_UTILS_PATH])
+        self.kept.mkdir(parents=True, exist_ok=True)
+        # Where Ansible has them for the time of a run; a unit test notices where that is another place.
+        self.built = Path(C.DEFAULT_LOCAL_TMP, "ansiballz_cache")
+        self.built.mkdir(exist_ok=True)
+        for package in filter(is_package, self.kept.iterdir()):
+            (self.built / package.name).symlink_to(package)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        for package in filter(is_package, self.built.iterdir()):
+            if not package.is_symlink():
+                # As a whole or not at all: another run may look at the same time.
+                part = self.kept / f"part-of-{os.getpid()}"
+                shutil.copy(package, part)
+                os.replace(part, self.kept / package.name)

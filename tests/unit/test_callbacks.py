@@ -62,7 +62,7 @@ def said(project: Path) -> str:
 
 def built(project: Path) -> dict[Path, int]:
     """Each package that is kept, and when it was written."""
-    return {file: file.stat().st_mtime_ns for file in project.glob("build/modules/*/*telling*") if file.stat().st_size}
+    return {file: file.stat().st_mtime_ns for file in project.glob("build/modules/*/*telling*")}
 
 
 def test_a_module_is_built_once_until_what_it_imports_changes(project: Path) -> None:
@@ -75,6 +75,20 @@ def test_a_module_is_built_once_until_what_it_imports_changes(project: Path) -> 
     (project / "ansible/module_utils/words.py").write_text("WORD = 'other'")
     assert "other" in said(project), "nothing old is sent"
     assert len(built(project)) == 2
+
+
+def test_a_module_of_a_collection_is_built_in_every_run(project: Path) -> None:
+    """What it imports is in no folder that is looked at, and may change unseen."""
+    collection = project / "collections/ansible_collections/lab/words/plugins"
+    shutil.copytree(project / "ansible/library", collection / "modules")
+    shutil.copytree(project / "ansible/module_utils", collection / "module_utils")
+    module = collection / "modules/telling.py"
+    module.write_text(module.read_text().replace("ansible.module_utils.words", "..module_utils.words"))
+    (project / "site.yml").write_text(PLAYBOOK.replace("telling", "lab.words.telling"))
+    assert "first" in said(project)
+    assert built(project) == {}
+    (collection / "module_utils/words.py").write_text("WORD = 'other'")
+    assert "other" in said(project)
 
 
 @pytest.mark.parametrize("callback", ["load_filters_once", "keep_built_modules"])
