@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C  # noqa: N812 - Ansible's own name for it
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__
 
@@ -59,10 +59,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        self.kept = ROOT / "build" / "modules" / state_of([*C.DEFAULT_MODULE_PATH, *C.DEFAULT_MODULE_UTILS_PATH])
+        folders = [*constants.DEFAULT_MODULE_PATH, *constants.DEFAULT_MODULE_UTILS_PATH]
+        self.kept = ROOT / "build" / "modules" / state_of(folders)
         self.kept.mkdir(parents=True, exist_ok=True)
         # Where Ansible has them for the time of a run; a unit test notices where that is another place.
-        self.built = Path(C.DEFAULT_LOCAL_TMP, "ansiballz_cache")
+        self.built = Path(constants.DEFAULT_LOCAL_TMP, "ansiballz_cache")
         self.built.mkdir(exist_ok=True)
         for package in filter(is_package, self.kept.iterdir()):
             (self.built / package.name).symlink_to(package)

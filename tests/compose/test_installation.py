@@ -140,6 +140,30 @@ def test_a_flip_and_the_way_back_lose_nothing(adopted: Host) -> None:
     succeeded(verify())
 
 
+# Those of an installation alone. `make mutants-compose` has every other one.
+FAULTS = {
+    "its own service is started": (
+        f"{SCRIPT} up --detach --no-deps --pull never api",
+        "answers to the name api too, unverified",
+    ),
+    "its variables are edited": (
+        f"sed -i 's/^WEB_URL=.*/WEB_URL=http:..changed.example/' {FOLDER}/plane.env",
+        "was made of other settings",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named_and_the_next_run_repairs_it(fault: str, said: str, adopted: Host) -> None:
+    adopted.run(f"export COLOUR={adopted.live()}; {fault}")
+    done = verify()
+    assert done.returncode != 0
+    messages = [mismatch["message"] for mismatch in report()["hosts"][adopted.name][SERVICE]["mismatches"]]
+    assert any(said in message for message in messages), messages
+    succeeded(site())
+    assert report()["match"]
+
+
 def test_an_instance_that_is_told_to_stop_while_it_starts_stops(adopted: Host) -> None:
     """Docker may start a container after its own client was ended."""
     idle = adopted.idle()

@@ -55,9 +55,7 @@ def project(tmp_path: Path) -> Path:
 def said(project: Path) -> str:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-v", "site.yml"]
-    return subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, check=True
-    ).stdout  # fmt: skip
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def built(project: Path) -> dict[Path, int]:
