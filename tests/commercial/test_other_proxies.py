@@ -14,7 +14,7 @@ from typing import Any
 
 import client
 import pytest
-from support import DEAF, ROOT, Host, load, site, succeeded, wait_for
+from support import DEAF, ROOT, Host, load, seed, site, succeeded, wait_for
 
 README = ROOT / "ansible" / "roles" / "plane_proxy" / "README.md"
 PORT = 8081
@@ -78,7 +78,7 @@ def apart(hosts: dict[str, Host]) -> Iterator[Host]:
     """
     (host,) = hosts.values()
     succeeded(site(plane_api_variables={"PLANE_STANDIN_DEBUG": "1"}, plane_api_queue_timeout=80))
-    host.run(f"docker exec plane-api-{host.live()} python manage.py seed_lab")
+    seed(host)
     yield host
     host.run("docker rm --force edge deaf >/dev/null 2>&1")
 
