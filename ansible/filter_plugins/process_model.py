@@ -85,9 +85,23 @@ def proxy_behind(
     return [behind.to_dict() for behind in proxy.find_behind(groups, hostvars, environment, defaults)]
 
 
+def units_found(asked: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Host -> mark -> unit. asked: of each host behind a proxy, once or twice, what M(answering_units) found there."""
+    units: dict[str, dict[str, str]] = {}
+    for result in asked:
+        if "units" in result:
+            units.setdefault(result["item"], {}).update(result["units"])
+    return units
+
+
+def proxy_passed_on(state: dict[str, Any], asked: list[dict[str, Any]]) -> list[str]:
+    """The answer is that of process_model.proxy.passed_on. asked: as of units_found."""
+    return proxy.passed_on(state, units_found(asked))
+
+
 def proxy_verdict(state: dict[str, Any], asked: list[dict[str, Any]], hostvars: Any) -> dict[str, Any]:
-    """What verify says of a proxy. asked: of each host behind it, what M(answering_units) found there."""
-    units = {result["item"]: result["units"] for result in asked if "units" in result}
+    """What verify says of a proxy. asked: as of units_found."""
+    units = units_found(asked)
     verified = {host: hostvars[host].get("gunicorn_service_verdicts") or {} for host in units}
     live = {
         host: {service: verdict["live"] for service, verdict in verdicts.items()} for host, verdicts in verified.items()
@@ -129,6 +143,7 @@ class FilterModule:
             "environment_file": environment_file,
             "plans_in_words": plans_in_words,
             "proxy_behind": proxy_behind,
+            "proxy_passed_on": proxy_passed_on,
             "proxy_verdict": proxy_verdict,
             "swarm_files": swarm_files,
             "recycling_strategy": recycling_strategy,

@@ -154,6 +154,14 @@ def test_a_second_run_changes_nothing_and_check_mode_says_so(adopted: list[Host]
     assert all(told[node.name] > 0 for node in adopted)
 
 
+def test_a_node_without_a_task_passes_requests_on_to_tasks_that_were_verified(adopted: list[Host]) -> None:
+    succeeded(site(plane_api_replicas=2))
+    assert sorted(tasks_seen()) == [1, 2]
+    (bare,) = (node.name for node in adopted if not verdicts()[node.name]["observed"]["tasks"])
+    evidence = report()["hosts"]["swarm-edge1"]["plane-proxy"]["evidence"]
+    assert any(f"passed on from {bare} to " in said for said in evidence), evidence
+
+
 def test_flips_lose_nothing(adopted: list[Host], hosts: dict[str, Host]) -> None:
     classes = []
     with load(clients_of(hosts["edge1"], adopted[0]), pause=0.2) as clients:

@@ -17,6 +17,7 @@ from process_model.proxy import (
     find_behind,
     judge_units,
     parse_shown,
+    passed_on,
     sites_of_others,
 )
 from process_model.report import build_report, rows
@@ -158,6 +159,32 @@ def test_answers_of_the_instances_that_were_verified_are_evidence() -> None:
     found = judged(UNITS, api1="blue", api2="green", graphql1="green")
     assert found["match"]
     assert found["evidence"] == ["by verified instances on api1, api2, graphql1"]
+
+
+def of_swarm(**units: dict[str, str]) -> dict[str, Any]:
+    """What is judged where api1's request left no line in its own journal, and api2 was asked for it."""
+    state = {"answers": [vars(answer) for answer in answers()[:1]], "evidence": [], "mismatches": []}
+    return judge_units(state, {"api1": {}, **units}, {"api1": {"plane-api": "blue"}, "api2": {"plane-api": "green"}})
+
+
+def test_what_a_node_of_a_swarm_passed_on_is_looked_for_on_the_others() -> None:
+    state = {"desired": desired(), "answers": [vars(answer) for answer in answers()]}
+    assert passed_on(state, {"api1": {}, "api2": {}}) == [], "a host that is no node has nobody to pass it on to"
+    for one in state["desired"]["behind"]:
+        one["runtime"] = "swarm"
+    assert passed_on(state, {"api1": {}, "api2": {"mark-api2": UNITS["api2"]}}) == ["mark-api1"]
+    assert passed_on(state, {}) == [], "nobody was asked: none of them was verified"
+
+
+def test_what_was_passed_on_has_to_reach_what_was_verified_there() -> None:
+    found = of_swarm(api2={"mark-api1": "plane-api@green.service"})
+    assert found["match"]
+    assert found["evidence"] == ["by verified instances on api1", "passed on from api1 to api2"]
+    found = of_swarm(api2={"mark-api1": "plane-api@blue.service"})
+    assert "to api1 was answered by plane-api@blue.service of api2, not by plane-api@green.service" in str(found)
+    assert not found["match"]
+    assert "was answered by no unit that logs it, not by plane-api@blue.service" in str(of_swarm(api2={}))
+    assert of_swarm(api3={"mark-api1": "x"})["evidence"] == ["not verified in this run: api3"]
 
 
 def test_an_answer_of_another_process_is_a_mismatch() -> None:

@@ -269,36 +269,58 @@ def compare_answers(desired: Mapping[str, Any], answers: Iterable[Answer]) -> li
     return found
 
 
+def passed_on(state: Mapping[str, Any], units: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Marks of the requests that no instance of the node which answered has logged, where it is one of a Swarm.
+
+    Its HAProxy passes requests on to another node while it knows no task of its own: where there are fewer tasks than
+    nodes, and for the first request of a connection from before a switch, which the former HAProxy answers.
+    units: as of `judge_units`, of the hosts that were asked.
+    """
+    nodes = {behind["host"] for behind in state["desired"]["behind"] if behind["runtime"] == "swarm"} & units.keys()
+    return [
+        answer["mark"]
+        for answer in state["answers"]
+        if answer["host"] in nodes and answer["mark"] not in units[answer["host"]]
+    ]
+
+
 def judge_units(
     state: Mapping[str, Any], units: Mapping[str, Mapping[str, str]], live: Mapping[str, Mapping[str, str | None]]
 ) -> dict[str, Any]:
     """The state, with whether the requests were answered by the instances that this run verified.
 
-    units: host -> mark -> the unit that logged the request, as the host's journal knows it. live: host -> service ->
-    the colour that was verified in this run; a host that is not there was not.
+    units: host -> mark -> the unit that logged the request, as the host's journal knows it; also of the requests that
+    were passed on to it. live: host -> service -> the colour that was verified in this run; a host that is not there
+    was not.
     """
-    verified, unknown, found = set(), set(), []
+    verified, unknown, passed, found = set(), set(), set(), []
     for answer in state["answers"]:
         host, service = answer["host"], answer["service"]
         if host is None:
             continue
-        colour = live.get(host, {}).get(service)
+        by = next((one for one in (host, *units) if answer["mark"] in units.get(one, {})), host)
+        colour = live.get(by, {}).get(service)
         if colour is None:
-            unknown.add(host)
+            unknown.add(by)
             continue
-        unit = units.get(host, {}).get(answer["mark"])
+        if by != host:
+            passed.add(f"{host} to {by}")
+        unit = units.get(by, {}).get(answer["mark"])
         # A rotation that has just begun or ended has an instance of its own.
         if unit in (colours.unit_of(service, colour), colours.unit_of(service, colours.SPARE)):
             verified.add(host)
             continue
+        answered = (unit or "no unit that logs it") + (f" of {by}" if by != host else "")
         said = (
-            f"a request through the proxy to {host} was answered by {unit or 'no unit that logs it'}, not by "
+            f"a request through the proxy to {host} was answered by {answered}, not by "
             f"{colours.unit_of(service, colour)}, which was verified [its journal]: run site.yml"
         )
         found.append(Mismatch(f"door {answer['door']}", colours.unit_of(service, colour), unit, said).to_dict())
     evidence = list(state["evidence"])
     if verified:
         evidence.append(f"by verified instances on {', '.join(sorted(verified))}")
+    if passed:
+        evidence.append(f"passed on from {', '.join(sorted(passed))}")
     if unknown:
         evidence.append(f"not verified in this run: {', '.join(sorted(unknown))}")
     mismatches = [*state["mismatches"], *found]
