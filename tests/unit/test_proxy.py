@@ -168,9 +168,10 @@ def of_swarm(**units: dict[str, str]) -> dict[str, Any]:
 
 
 def test_what_a_node_of_a_swarm_passed_on_is_looked_for_on_the_others() -> None:
-    state = {"desired": desired(), "answers": [vars(answer) for answer in answers()]}
+    wanted = desired()
+    state = {"desired": wanted, "answers": [vars(answer) for answer in answers()]}
     assert passed_on(state, {"api1": {}, "api2": {}}) == [], "a host that is no node has nobody to pass it on to"
-    for one in state["desired"]["behind"]:
+    for one in wanted["behind"]:
         one["runtime"] = "swarm"
     assert passed_on(state, {"api1": {}, "api2": {"mark-api2": UNITS["api2"]}}) == ["mark-api1"]
     assert passed_on(state, {}) == [], "nobody was asked: none of them was verified"
